@@ -1,0 +1,136 @@
+//! The table of diagnostic codes: one row a code, by phase, never reused. The page behind a code is
+//! `docs/codes/<code>.md`; `rulepack explain` prints it.
+
+use super::Severity;
+use Severity::{Error, Note, Warning};
+
+/// A stable code such as `RP0201`, as its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(u16);
+
+/// What is known of a code.
+#[derive(Debug)]
+pub struct CodeInfo {
+    /// The code.
+    pub code: Code,
+    /// A few words that name the mistake.
+    pub title: &'static str,
+    /// How much it matters unless a setting says otherwise.
+    pub severity: Severity,
+    /// The page of the code, Markdown.
+    pub page: &'static str,
+}
+
+impl Code {
+    /// The row of this code.
+    pub fn info(self) -> &'static CodeInfo {
+        // a code can only be made in this file, beside its row
+        CODES.iter().find(|i| i.code == self).unwrap_or(&UNKNOWN)
+    }
+
+    /// The code that is written so, in any case.
+    pub fn parse(text: &str) -> Option<Code> {
+        let number = text.get(..2).filter(|p| p.eq_ignore_ascii_case("RP")).and(text.get(2..))?;
+        let code = Code(number.parse().ok().filter(|_| number.len() == 4)?);
+        CODES.iter().any(|i| i.code == code).then_some(code)
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RP{:04}", self.0)
+    }
+}
+
+const UNKNOWN: CodeInfo = CodeInfo { code: Code(9002), title: "bug in rulepack", severity: Error, page: "" };
+
+macro_rules! codes {
+    ($($name:ident $number:literal $severity:ident $title:literal;)*) => {
+        impl Code {
+            $(#[doc = $title] pub const $name: Code = Code($number);)*
+        }
+        /// Every code, in order.
+        pub static CODES: &[CodeInfo] = &[
+            $(CodeInfo {
+                code: Code::$name,
+                title: $title,
+                severity: $severity,
+                page: include_str!(concat!("../../docs/codes/", stringify!($name), ".md")),
+            },)*
+        ];
+    };
+}
+
+codes! {
+    RP0001 1 Error "unreadable file";
+    RP0002 2 Error "text that is not UTF-8";
+    RP0003 3 Error "TOML syntax";
+    RP0004 4 Error "missing key";
+    RP0005 5 Error "unknown key";
+    RP0006 6 Error "value of the wrong type";
+    RP0007 7 Error "value that is not allowed";
+    RP0008 8 Error "file or value beyond the limits";
+    RP0009 9 Error "record that is not JSON";
+    RP0010 10 Error "damaged gzip";
+    RP0011 11 Error "record that cannot be used";
+    RP0012 12 Error "input of an unknown shape";
+    RP0101 101 Error "query syntax";
+    RP0102 102 Error "escape or literal";
+    RP0103 103 Error "string without an end";
+    RP0104 104 Error "query nested too deep";
+    RP0105 105 Error "old or unsupported construct";
+    RP0106 106 Error "pipe";
+    RP0107 107 Error "time span";
+    RP0108 108 Error "sequence or sample structure";
+    RP0201 201 Error "unknown field";
+    RP0202 202 Note "dataset without a field catalogue";
+    RP0203 203 Error "nested field";
+    RP0204 204 Error "field of an unsupported type";
+    RP0205 205 Warning "field pattern without a field";
+    RP0206 206 Warning "object used as a value";
+    RP0301 301 Error "value that does not fit its field";
+    RP0302 302 Error "pattern or function on a field that is no string";
+    RP0303 303 Error "condition that is not boolean";
+    RP0304 304 Error "operands of different types";
+    RP0305 305 Error "text field without an exact form";
+    RP0306 306 Error "field compared with a field";
+    RP0307 307 Error "constant required";
+    RP0308 308 Error "join keys of different types";
+    RP0309 309 Error "null used as a value";
+    RP0401 401 Error "unknown function";
+    RP0402 402 Error "wrong number of arguments";
+    RP0403 403 Error "argument of the wrong type";
+    RP0404 404 Error "constant call that fails";
+    RP0405 405 Error "function without a case-insensitive form";
+    RP0501 501 Error "clause that can never match";
+    RP0502 502 Warning "clause that always matches";
+    RP0503 503 Warning "value longer than the field keeps";
+    RP0601 601 Error "query and rule type do not fit";
+    RP0602 602 Error "dates out of order";
+    RP0603 603 Error "unknown ATT&CK entry";
+    RP0604 604 Error "new terms without a usable window";
+    RP0605 605 Error "malformed rule id";
+    RP0606 606 Error "time expression";
+    RP0701 701 Error "rule id used twice";
+    RP0702 702 Error "rule name used twice";
+    RP0703 703 Error "rulepack.toml";
+    RP0704 704 Error "test without a rule";
+    RP0705 705 Error "fixture not found";
+    RP0706 706 Error "path outside the pack";
+    RP0707 707 Error "selection that matches nothing";
+    RP0708 708 Error "failed test";
+    RP0709 709 Error "stale generated file";
+    RP0710 710 Error "generated rule that Kibana would refuse";
+    RP0711 711 Error "no pack here";
+    RP0801 801 Error "field unknown to a stack";
+    RP0802 802 Error "rule for no configured stack";
+    RP1001 1001 Warning "value without a field";
+    RP1002 1002 Warning "question mark in a KQL value";
+    RP1003 1003 Warning "line break inside a value";
+    RP1004 1004 Warning "quoted asterisk";
+    RP1005 1005 Warning "spaces inside a wildcard value";
+    RP1006 1006 Warning "keyword at the edge of a value";
+    RP1007 1007 Warning "range on a string field";
+    RP9001 9001 Error "not supported yet";
+    RP9002 9002 Error "bug in rulepack";
+}

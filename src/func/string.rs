@@ -1,0 +1,6 @@
+//! The string functions.
+
+use super::Function;
+
+/// The rows.
+pub(super) static FUNCTIONS: &[Function] = &[];

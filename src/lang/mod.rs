@@ -1,0 +1,155 @@
+//! The query languages, and what they share: one way in ([`analyze`]), the same sentence for the same
+//! mistake ([`resolve`]).
+
+pub mod resolve;
+
+use crate::diag::{Diagnostic, Severity};
+use crate::es::Context;
+use crate::plan::Plan;
+use crate::schema::Schema;
+use crate::source::Span;
+
+/// A query language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// Kibana Query Language (`kuery` in rules).
+    Kql,
+    /// Lucene's query string.
+    Lucene,
+    /// Event Query Language.
+    Eql,
+    /// ES|QL.
+    Esql,
+}
+
+impl Language {
+    /// The language of a name as rules (`kuery`) or people (`kql`) write it.
+    pub fn from_name(name: &str) -> Option<Language> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "kql" | "kuery" => Language::Kql,
+            "lucene" => Language::Lucene,
+            "eql" => Language::Eql,
+            "esql" | "es|ql" => Language::Esql,
+            _ => return None,
+        })
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Kql => "KQL",
+            Language::Lucene => "Lucene",
+            Language::Eql => "EQL",
+            Language::Esql => "ES|QL",
+        }
+    }
+}
+
+/// What a query is read and run against.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What dates are read against.
+    pub context: Context,
+    /// How much an unknown field matters where the language itself allows it (KQL).
+    pub unknown_field: Severity,
+    /// The ECS version whose enumerations count (`event.outcome: "succes"`); `None` leaves them out.
+    pub ecs: Option<crate::schema::Version>,
+    /// EQL: the field that `process where` tests.
+    pub event_category_field: String,
+    /// EQL: the field that orders events.
+    pub timestamp_field: String,
+    /// EQL: the field that orders events of one instant.
+    pub tiebreaker_field: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            context: Context { now: 0, offset: 0 },
+            unknown_field: Severity::Warning,
+            ecs: None,
+            event_category_field: "event.category".to_owned(),
+            timestamp_field: "@timestamp".to_owned(),
+            tiebreaker_field: None,
+        }
+    }
+}
+
+/// A field that a query names, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldUse {
+    /// The name as written, quotes and backticks removed.
+    pub name: String,
+    /// Where; an empty span for a field that the language implies (EQL's event category).
+    pub span: Span,
+}
+
+/// What kind of answer a query gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// Single documents.
+    #[default]
+    Events,
+    /// EQL sequences.
+    Sequence,
+    /// EQL samples.
+    Sample,
+    /// A table.
+    Table,
+}
+
+/// How EQL's pipes cut a list of results: an `offset` from the head or tail, then `limit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Whether it counts from the end.
+    pub tail: bool,
+    /// How many.
+    pub limit: usize,
+}
+
+/// Everything that is known of a query after reading it.
+#[derive(Clone, Debug, Default)]
+pub struct Analysis {
+    /// Findings, spans in the query's own text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The fields that it names, in order; a name may come several times.
+    pub fields: Vec<FieldUse>,
+    /// Kind of answer.
+    pub shape: Shape,
+    /// The plan; `None` when an error was found, or when this shape cannot be run yet (then a
+    /// diagnostic `RP9001` says so).
+    pub plan: Option<Plan>,
+    /// EQL: explicit pipes, in order.
+    pub pipes: Vec<Cut>,
+}
+
+impl Analysis {
+    /// Whether an error was found.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+}
+
+/// The deepest nesting of a query that any parser follows.
+pub const MAX_DEPTH: usize = 200;
+
+/// Reads, checks and lowers a query.
+pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Settings) -> Analysis {
+    let _ = (text, schema, settings);
+    Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() }
+}
+
+/// Only looks at a query's syntax: no names, no types.
+pub fn check_syntax(language: Language, text: &str) -> Vec<Diagnostic> {
+    let _ = text;
+    vec![not_supported(language)]
+}
+
+/// The fields that a query names, without a schema; empty where it does not parse.
+pub fn fields(language: Language, text: &str) -> Vec<FieldUse> {
+    analyze(language, text, &Schema::none(), &Settings::default()).fields
+}
+
+fn not_supported(language: Language) -> Diagnostic {
+    Diagnostic::new(crate::diag::Code::RP9001, format!("{} queries are not supported yet", language.name()))
+}

@@ -1,0 +1,11 @@
+//! rulepack: detection rules for Elastic Security and OpenSearch, checked, tested and replayed offline.
+//! ARCHITECTURE.md says which module may call which.
+
+pub mod diag;
+pub mod es;
+pub mod func;
+pub mod lang;
+pub mod plan;
+pub mod schema;
+pub mod source;
+pub mod value;

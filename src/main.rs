@@ -1,0 +1,3 @@
+//! The `rulepack` command.
+
+fn main() {}

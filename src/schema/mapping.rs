@@ -1,0 +1,169 @@
+//! Elasticsearch mappings to fields: `{"properties": …}`, `{"mappings": …}`, or the answer of
+//! `GET index/_mapping` with one or several indices.
+
+use super::{Field, FieldType, Fields, Kind, Origin};
+use crate::value::Scalar;
+use serde_json::{Map, Value};
+
+/// How deep objects may nest in a mapping.
+const MAX_DEPTH: usize = 100;
+
+/// Why a JSON text is no mapping.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// It is no JSON.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// It has none of the known shapes.
+    #[error("neither `properties` nor `mappings` was found; give the answer of `GET index/_mapping`")]
+    Shape,
+    /// It nests too deep.
+    #[error("objects nest deeper than {MAX_DEPTH} levels")]
+    Depth,
+}
+
+/// Reads a mapping. A field that several indices map differently keeps all its types.
+///
+/// # Errors
+/// When the text is no JSON or no mapping.
+pub fn parse_mapping(json: &str) -> Result<Fields, MappingError> {
+    let root: Value = serde_json::from_str(json)?;
+    let mut fields = Fields::default();
+    let Value::Object(map) = &root else { return Err(MappingError::Shape) };
+    if let Some(properties) = properties_of(map) {
+        add_properties(properties, "", None, &mut fields, 0)?;
+        return Ok(fields);
+    }
+    let mut found = false;
+    for index in map.values() {
+        if let Some(properties) = index.as_object().and_then(properties_of) {
+            add_properties(properties, "", None, &mut fields, 0)?;
+            found = true;
+        }
+    }
+    if found || map.values().any(|v| v.get("mappings").is_some()) {
+        Ok(fields)
+    } else {
+        Err(MappingError::Shape)
+    }
+}
+
+fn properties_of(map: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    if let Some(p) = map.get("properties").and_then(Value::as_object) {
+        return Some(p);
+    }
+    map.get("mappings")?.as_object()?.get("properties")?.as_object()
+}
+
+fn add_properties(
+    properties: &Map<String, Value>,
+    prefix: &str,
+    nested: Option<&str>,
+    fields: &mut Fields,
+    depth: usize,
+) -> Result<(), MappingError> {
+    if depth > MAX_DEPTH {
+        return Err(MappingError::Depth);
+    }
+    for (name, spec) in properties {
+        let Some(spec) = spec.as_object() else { continue };
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let below = spec.get("properties").and_then(Value::as_object);
+        let type_name = spec.get("type").and_then(Value::as_str);
+        let mut inside = nested;
+        match (type_name, below) {
+            (None, None) if spec.is_empty() || spec.contains_key("dynamic") => {
+                add(fields, field(&path, FieldType::of(Kind::Object), nested));
+            }
+            (None, None) => continue,
+            (None | Some("object"), _) => add(fields, field(&path, FieldType::of(Kind::Object), nested)),
+            (Some("nested"), _) => {
+                add(fields, field(&path, FieldType::of(Kind::Nested), nested));
+                inside = Some(&path);
+            }
+            (Some("alias"), _) => {
+                let mut f = field(&path, FieldType::of(Kind::Other), nested);
+                f.alias = spec.get("path").and_then(Value::as_str).map(Into::into);
+                add(fields, f);
+            }
+            (Some(_), _) => {
+                add(fields, field(&path, field_type(spec), nested));
+                if let Some(multi) = spec.get("fields").and_then(Value::as_object) {
+                    for (sub, spec) in multi {
+                        let Some(spec) = spec.as_object() else { continue };
+                        let mut f = field(&format!("{path}.{sub}"), field_type(spec), nested);
+                        f.parent = Some(path.as_str().into());
+                        add(fields, f);
+                    }
+                }
+            }
+        }
+        if let Some(below) = below {
+            add_properties(below, &path, inside, fields, depth + 1)?;
+        }
+    }
+    Ok(())
+}
+
+fn add(fields: &mut Fields, new: Field) {
+    if let Some(known) = fields.get_mut(&new.name) {
+        for ty in new.types {
+            if !known.types.contains(&ty) {
+                known.types.push(ty);
+            }
+        }
+    } else {
+        fields.add(new);
+    }
+}
+
+fn field(path: &str, ty: FieldType, nested: Option<&str>) -> Field {
+    let mut f = Field::new(path, ty, Origin::Mapping);
+    f.nested = nested.map(Into::into);
+    f
+}
+
+fn field_type(spec: &Map<String, Value>) -> FieldType {
+    let name = spec.get("type").and_then(Value::as_str).unwrap_or("object");
+    let mut ty = FieldType::of(Kind::from_name(name));
+    ty.ignore_above =
+        spec.get("ignore_above").and_then(Value::as_u64).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    ty.lowercase = spec.get("normalizer").and_then(Value::as_str) == Some("lowercase");
+    ty.constant = spec.get("value").filter(|_| ty.kind == Kind::ConstantKeyword).and_then(|v| match v {
+        Value::String(s) => Some(s.as_str().into()),
+        Value::Null => None,
+        other => Some(other.to_string().into()),
+    });
+    ty.null_value = spec.get("null_value").and_then(Scalar::from_json);
+    ty.format = spec.get("format").and_then(Value::as_str).map(Into::into);
+    ty.indexed = spec.get("index").and_then(Value::as_bool).unwrap_or(true)
+        || spec.get("doc_values").and_then(Value::as_bool).unwrap_or(true);
+    ty
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_shapes_are_read_and_conflicts_kept() {
+        let one = r#"{"properties":{"a":{"properties":{"b":{"type":"keyword","fields":{"text":{"type":"text"}}}}}}}"#;
+        let f = parse_mapping(one).unwrap();
+        assert_eq!(f.get("a.b", None).unwrap().kind(), Kind::Keyword);
+        assert_eq!(f.get("a.b.text", None).unwrap().parent.as_deref(), Some("a.b"));
+        let two = r#"{"i1":{"mappings":{"properties":{"x":{"type":"keyword"}}}},
+                      "i2":{"mappings":{"properties":{"x":{"type":"text"}}}}}"#;
+        let f = parse_mapping(two).unwrap();
+        let x = f.get("x", None).unwrap();
+        assert_eq!(x.types.len(), 2);
+        assert!(!x.is_pure_keyword());
+        assert!(matches!(parse_mapping(r#"{"a":1}"#), Err(MappingError::Shape)));
+    }
+
+    #[test]
+    fn fields_below_a_nested_object_know_their_parent() {
+        let f =
+            parse_mapping(r#"{"properties":{"n":{"type":"nested","properties":{"a":{"type":"keyword"}}}}}"#);
+        assert_eq!(f.unwrap().get("n.a", None).unwrap().nested.as_deref(), Some("n"));
+    }
+}

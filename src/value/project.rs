@@ -1,0 +1,405 @@
+//! Projection: from JSON to the cells of the paths that loaded rules read, without building a tree
+//! for the rest of the event.
+
+use super::{Cell, Scalar};
+use rustc_hash::FxHashMap;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// What of a document a slot collects.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// The values at a dotted path.
+    Path(String),
+    /// Every leaf below a path, as a `flattened` field holds them.
+    Subtree(String),
+}
+
+impl Access {
+    /// The dotted path.
+    pub fn path(&self) -> &str {
+        match self {
+            Access::Path(p) | Access::Subtree(p) => p,
+        }
+    }
+}
+
+/// Collects the slots of a projection; equal accesses share a slot.
+#[derive(Default, Debug)]
+pub struct ProjectionBuilder {
+    slots: Vec<Access>,
+    known: FxHashMap<Access, usize>,
+}
+
+impl ProjectionBuilder {
+    /// The slot of an access.
+    pub fn slot(&mut self, access: &Access) -> usize {
+        if let Some(i) = self.known.get(access) {
+            return *i;
+        }
+        let i = self.slots.len();
+        self.slots.push(access.clone());
+        self.known.insert(access.clone(), i);
+        i
+    }
+
+    /// The finished projection.
+    pub fn build(self) -> Projection {
+        let mut nodes = vec![Node::default()];
+        for (slot, access) in self.slots.iter().enumerate() {
+            let mut at = 0;
+            for part in access.path().split('.') {
+                let next = nodes.get(at).and_then(|n| n.children.get(part)).copied();
+                at = match next {
+                    Some(n) => n,
+                    None => {
+                        nodes.push(Node::default());
+                        let n = nodes.len() - 1;
+                        if let Some(node) = nodes.get_mut(at) {
+                            node.children.insert(part.into(), n);
+                        }
+                        n
+                    }
+                };
+            }
+            if let Some(node) = nodes.get_mut(at) {
+                match access {
+                    Access::Path(_) => node.leaf = Some(slot),
+                    Access::Subtree(_) => node.subtree = Some(slot),
+                }
+            }
+        }
+        Projection { slots: self.slots, nodes }
+    }
+}
+
+#[derive(Default, Debug)]
+struct Node {
+    children: FxHashMap<Box<str>, usize>,
+    leaf: Option<usize>,
+    subtree: Option<usize>,
+}
+
+/// A trie of the paths to collect.
+#[derive(Debug)]
+pub struct Projection {
+    slots: Vec<Access>,
+    nodes: Vec<Node>,
+}
+
+/// The collected cells of one document, by slot.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    cells: Vec<Cell>,
+}
+
+/// Why a text is no document.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// It is no JSON, or nested too deep.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// It is JSON, but no object.
+    #[error("not a JSON object")]
+    NotAnObject,
+}
+
+impl Document {
+    /// The cell of a slot; the empty cell where the slot is unknown.
+    pub fn cell(&self, slot: usize) -> &Cell {
+        static EMPTY: Cell = Cell { values: Vec::new(), explicit_null: false, object: false };
+        self.cells.get(slot).unwrap_or(&EMPTY)
+    }
+
+    fn with(&mut self, slot: usize, f: impl FnOnce(&mut Cell)) {
+        if let Some(cell) = self.cells.get_mut(slot) {
+            f(cell);
+        }
+    }
+}
+
+impl Projection {
+    /// What each slot collects.
+    pub fn slots(&self) -> &[Access] {
+        &self.slots
+    }
+
+    fn empty(&self) -> Document {
+        Document { cells: vec![Cell::default(); self.slots.len()] }
+    }
+
+    /// Projects the JSON text of one document.
+    ///
+    /// # Errors
+    /// When the text is no JSON object, or is nested deeper than 128 levels.
+    pub fn project_slice(&self, json: &[u8]) -> Result<Document, DocumentError> {
+        let mut doc = self.empty();
+        let mut de = serde_json::Deserializer::from_slice(json);
+        let seed = Seed { projection: self, doc: &mut doc, nodes: &[0], subtrees: &[], root: true };
+        seed.deserialize(&mut de).map_err(|e| {
+            if json.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
+                DocumentError::Json(e)
+            } else {
+                DocumentError::NotAnObject
+            }
+        })?;
+        de.end()?;
+        Ok(doc)
+    }
+
+    /// Projects a document that is already parsed.
+    pub fn project_value(&self, json: &serde_json::Value) -> Document {
+        let mut doc = self.empty();
+        self.walk(json, &[0], &[], &mut doc);
+        doc
+    }
+
+    fn walk(&self, json: &serde_json::Value, nodes: &[usize], subtrees: &[usize], doc: &mut Document) {
+        match json {
+            serde_json::Value::Object(map) => {
+                self.mark(nodes, doc, |c| c.object = true);
+                for (key, value) in map {
+                    let (next, below) = self.enter(nodes, subtrees, key);
+                    if !next.is_empty() || !below.is_empty() {
+                        self.walk(value, &next, &below, doc);
+                    }
+                }
+            }
+            serde_json::Value::Array(items) => {
+                for item in items {
+                    self.walk(item, nodes, subtrees, doc);
+                }
+            }
+            serde_json::Value::Null => self.mark(nodes, doc, |c| c.explicit_null = true),
+            scalar => {
+                if let Some(s) = Scalar::from_json(scalar) {
+                    self.put(nodes, subtrees, s, doc);
+                }
+            }
+        }
+    }
+
+    /// The trie nodes below `nodes` that a (possibly dotted) key leads to, and the subtree slots
+    /// that collect what stands there.
+    fn enter(&self, nodes: &[usize], subtrees: &[usize], key: &str) -> (Vec<usize>, Vec<usize>) {
+        let mut below = subtrees.to_vec();
+        let mut at: Vec<usize> = nodes.to_vec();
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            at = at
+                .iter()
+                .filter_map(|n| self.nodes.get(*n).and_then(|n| n.children.get(part)).copied())
+                .collect();
+            let found = at.iter().filter_map(|n| self.nodes.get(*n).and_then(|n| n.subtree));
+            let found: Vec<usize> = found.filter(|s| !below.contains(s)).collect();
+            below.extend(found);
+            if at.is_empty() && parts.peek().is_none() {
+                break;
+            }
+        }
+        (at, below)
+    }
+
+    fn mark(&self, nodes: &[usize], doc: &mut Document, f: impl Fn(&mut Cell)) {
+        for slot in nodes.iter().filter_map(|n| self.nodes.get(*n).and_then(|n| n.leaf)) {
+            doc.with(slot, &f);
+        }
+    }
+
+    fn put(&self, nodes: &[usize], subtrees: &[usize], scalar: Scalar, doc: &mut Document) {
+        let leaves = nodes.iter().filter_map(|n| self.nodes.get(*n).and_then(|n| n.leaf));
+        for slot in leaves.chain(subtrees.iter().copied()) {
+            doc.with(slot, |c| c.values.push(scalar.clone()));
+        }
+    }
+}
+
+struct Seed<'a> {
+    projection: &'a Projection,
+    doc: &'a mut Document,
+    nodes: &'a [usize],
+    subtrees: &'a [usize],
+    root: bool,
+}
+
+impl Seed<'_> {
+    fn scalar(self, scalar: Scalar) {
+        self.projection.put(self.nodes, self.subtrees, scalar, self.doc);
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, de: D) -> Result<(), D::Error> {
+        if self.root { de.deserialize_map(self) } else { de.deserialize_any(self) }
+    }
+}
+
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = std::borrow::Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, de: D) -> Result<Self::Value, D::Error> {
+        de.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = std::borrow::Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
+        Ok(v.into())
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
+        Ok(v.to_owned().into())
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<(), E> {
+        self.scalar(Scalar::Bool(v));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<(), E> {
+        self.scalar(Scalar::Int(v));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<(), E> {
+        self.scalar(i64::try_from(v).map_or(Scalar::Float(v as f64), Scalar::Int));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, v: f64) -> Result<(), E> {
+        self.scalar(Scalar::Float(v));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<(), E> {
+        self.scalar(Scalar::Str(v.into()));
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.projection.mark(self.nodes, self.doc, |c| c.explicit_null = true);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        loop {
+            let seed = Seed {
+                projection: self.projection,
+                doc: self.doc,
+                nodes: self.nodes,
+                subtrees: self.subtrees,
+                root: false,
+            };
+            if seq.next_element_seed(seed)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.projection.mark(self.nodes, self.doc, |c| c.object = true);
+        while let Some(key) = map.next_key_seed(Key)? {
+            // the common case first: one plain key below one node
+            let single = match (self.nodes, self.subtrees) {
+                ([node], []) if !key.contains('.') => {
+                    let next =
+                        self.projection.nodes.get(*node).and_then(|n| n.children.get(key.as_ref())).copied();
+                    match next {
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                        Some(n) if self.projection.nodes.get(n).is_some_and(|n| n.subtree.is_none()) => {
+                            Some([n])
+                        }
+                        Some(_) => None,
+                    }
+                }
+                _ => None,
+            };
+            if let Some(next) = single {
+                map.next_value_seed(Seed {
+                    projection: self.projection,
+                    doc: self.doc,
+                    nodes: &next,
+                    subtrees: &[],
+                    root: false,
+                })?;
+                continue;
+            }
+            let (nodes, subtrees) = self.projection.enter(self.nodes, self.subtrees, &key);
+            if nodes.is_empty() && subtrees.is_empty() {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                map.next_value_seed(Seed {
+                    projection: self.projection,
+                    doc: self.doc,
+                    nodes: &nodes,
+                    subtrees: &subtrees,
+                    root: false,
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn both(paths: &[Access], json: &str) -> Document {
+        let mut b = ProjectionBuilder::default();
+        for p in paths {
+            b.slot(p);
+        }
+        let p = b.build();
+        let fast = p.project_slice(json.as_bytes()).unwrap();
+        let slow = p.project_value(&serde_json::from_str(json).unwrap());
+        assert_eq!(fast.cells, slow.cells);
+        fast
+    }
+
+    #[test]
+    fn dotted_keys_and_objects_are_the_same_path() {
+        let p = [Access::Path("a.b.c".into())];
+        for json in [r#"{"a":{"b":{"c":1}}}"#, r#"{"a.b":{"c":1}}"#, r#"{"a":{"b.c":1}}"#, r#"{"a.b.c":1}"#] {
+            assert_eq!(both(&p, json).cell(0).values, [Scalar::Int(1)], "{json}");
+        }
+    }
+
+    #[test]
+    fn arrays_are_flattened_and_null_is_told_from_absence() {
+        let p = [Access::Path("a.b".into()), Access::Subtree("a".into()), Access::Path("a".into())];
+        let d = both(&p, r#"{"a":[{"b":["x",["y"]],"c":true},{"b":null}],"z":{"a":{"b":9}}}"#);
+        assert_eq!(d.cell(0).values.len(), 2);
+        assert!(d.cell(0).explicit_null);
+        assert_eq!(d.cell(1).values.len(), 3);
+        assert!(d.cell(2).object);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        let p = ProjectionBuilder::default().build();
+        assert!(matches!(p.project_slice(b"[1]"), Err(DocumentError::NotAnObject)));
+        assert!(matches!(p.project_slice(b"{\"a\":"), Err(DocumentError::Json(_))));
+    }
+}
