@@ -1,6 +1,7 @@
 //! The query languages, and what they share: one way in ([`analyze`]), the same sentence for the same
 //! mistake ([`resolve`]).
 
+pub mod kql;
 pub mod resolve;
 
 use crate::diag::{Diagnostic, Severity};
@@ -135,14 +136,18 @@ pub const MAX_DEPTH: usize = 200;
 
 /// Reads, checks and lowers a query.
 pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Settings) -> Analysis {
-    let _ = (text, schema, settings);
-    Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() }
+    match language {
+        Language::Kql => kql::analyze(text, schema, settings),
+        _ => Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() },
+    }
 }
 
 /// Only looks at a query's syntax: no names, no types.
 pub fn check_syntax(language: Language, text: &str) -> Vec<Diagnostic> {
-    let _ = text;
-    vec![not_supported(language)]
+    match language {
+        Language::Kql => kql::parse(text).diagnostics,
+        _ => vec![not_supported(language)],
+    }
 }
 
 /// The fields that a query names, without a schema; empty where it does not parse.

@@ -1,0 +1,419 @@
+//! The checker of KQL: names against the schema, and what about a clause is likely a mistake. Its answer
+//! is the query with every field resolved; whether a value fits a type is asked when it is lowered.
+
+use super::ast::{Node, NodeKind, Query, RangeOp, Term, TermValue};
+use super::print;
+use crate::diag::{Code, Diagnostic, Severity};
+use crate::lang::{FieldUse, Settings, resolve};
+use crate::schema::{Field, Kind, Origin, Resolved, Schema};
+use crate::source::Span;
+use rustc_hash::FxHashSet;
+
+/// A condition with its fields resolved.
+#[derive(Debug)]
+pub(super) enum Typed<'q> {
+    And(Vec<Typed<'q>>),
+    Or(Vec<Typed<'q>>),
+    Not(Box<Typed<'q>>),
+    Everything,
+    Nothing,
+    Clause(Clause<'q>),
+}
+
+/// What is asked of one or more fields.
+#[derive(Debug)]
+pub(super) struct Clause<'q> {
+    pub(super) target: Target<'q>,
+    pub(super) ask: Ask<'q>,
+    pub(super) span: Span,
+}
+
+/// The fields of a clause; any of them may satisfy it.
+#[derive(Debug)]
+pub(super) enum Target<'q> {
+    /// A field that the schema knows, by the name that the query uses.
+    Field(String, Resolved<'q>),
+    /// A field that the schema leaves room for.
+    Untyped(String),
+    /// The fields of a pattern, or below an object; a refusal by one is a refusal.
+    Fields(Vec<&'q Field>),
+    /// Every field that the schema lists; a refusal by one is no match.
+    Any,
+}
+
+/// What a clause asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ask<'q> {
+    Exists,
+    Is(&'q TermValue),
+    Range(RangeOp, &'q TermValue),
+}
+
+/// What the checker found.
+pub(super) struct Checked<'q> {
+    pub(super) root: Typed<'q>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) fields: Vec<FieldUse>,
+}
+
+/// Checks a query. `text` is what it was parsed from.
+pub(super) fn check<'q>(
+    query: &'q Query,
+    text: &'q str,
+    schema: &'q Schema,
+    settings: &'q Settings,
+) -> Checked<'q> {
+    let mut checker = Checker {
+        text,
+        schema,
+        settings,
+        path: Vec::new(),
+        named: FxHashSet::default(),
+        diagnostics: Vec::new(),
+        fields: Vec::new(),
+    };
+    let root = query.root.as_ref().map_or(Typed::Everything, |n| checker.node(n, false));
+    Checked { root, diagnostics: checker.diagnostics, fields: checker.fields }
+}
+
+struct Checker<'q> {
+    text: &'q str,
+    schema: &'q Schema,
+    settings: &'q Settings,
+    /// The full paths of the nested groups around.
+    path: Vec<String>,
+    /// Where names were already looked at: a value list shares its field.
+    named: FxHashSet<Span>,
+    diagnostics: Vec<Diagnostic>,
+    fields: Vec<FieldUse>,
+}
+
+impl<'q> Checker<'q> {
+    fn report(&mut self, d: impl IntoIterator<Item = Diagnostic>) {
+        self.diagnostics.extend(d);
+    }
+
+    fn node(&mut self, node: &'q Node, negated: bool) -> Typed<'q> {
+        match &node.kind {
+            NodeKind::And(parts) => Typed::And(parts.iter().map(|p| self.node(p, negated)).collect()),
+            NodeKind::Or(parts) => Typed::Or(parts.iter().map(|p| self.node(p, negated)).collect()),
+            NodeKind::Not(child) => Typed::Not(Box::new(self.node(child, !negated))),
+            NodeKind::Is { field, value } => {
+                self.odd_value(value);
+                match field {
+                    Some(field) => self.is(field, value, node.span, negated),
+                    None => self.bare(value, node.span),
+                }
+            }
+            NodeKind::Range { field, op, value } => {
+                self.null(value);
+                let target = self.target(field, false);
+                if let Some(Target::Field(name, r)) = &target {
+                    let d = range_on_string(name, r.field, value, node.span);
+                    self.report(d);
+                }
+                clause(target, Ask::Range(*op, &value.value), node.span)
+            }
+            NodeKind::Nested { path, child } => self.nested(path, child, node.span, negated),
+        }
+    }
+
+    fn is(&mut self, field: &'q Term, value: &'q Term, span: Span, negated: bool) -> Typed<'q> {
+        let exists = value.value.is_lone_star();
+        if exists && field.value.is_lone_star() {
+            return Typed::Everything;
+        }
+        self.null(value);
+        let target = self.target(field, exists);
+        if let Some(Target::Field(name, resolved)) = &target {
+            let field = resolved.field;
+            if let TermValue::Text { text, quoted } = &value.value {
+                let write = |near: &str| print::value_text(near, *quoted);
+                let impossible = resolve::never_in_enumeration(name, text, value.span, self.settings, write);
+                let impossible =
+                    impossible.or_else(|| resolve::longer_than_kept(field, name, text, value.span));
+                self.report(impossible.map(|d| if negated { turned(d) } else { d }));
+            }
+            let spaced = matches!(&value.value, TermValue::Wildcard(_))
+                && value.value.to_string().contains(char::is_whitespace);
+            if spaced && !field.is_pure_keyword() {
+                self.report([Diagnostic::new(Code::RP1005, "spaces split this pattern into alternatives")
+                    .at(value.span, format!("`{name}` is of type `{}`", resolve::describe(field)))
+                    .note("on a field that is no keyword, Kibana sends a pattern as a query string, where a space means `or`")
+                    .help("write a phrase in double quotes, or one pattern for each word joined by `and`")]);
+            }
+        }
+        let ask = if exists { Ask::Exists } else { Ask::Is(&value.value) };
+        clause(target, ask, span)
+    }
+
+    fn bare(&mut self, value: &'q Term, span: Span) -> Typed<'q> {
+        let lone = value.value.is_lone_star();
+        if let Some(path) = self.path.last() {
+            let d = Diagnostic::new(Code::RP1001, "a value without a field never matches inside `{ }`")
+                .at(span, format!("Kibana looks for it in a field `{path}.null`"))
+                .help("name the field: `field: value`");
+            self.report([d]);
+            return Typed::Nothing;
+        }
+        self.null(value);
+        if lone {
+            return Typed::Everything;
+        }
+        let written = span.slice(self.text);
+        let d = Diagnostic::new(Code::RP1001, "a value without a field is searched in every field")
+            .at(span, "no field");
+        let d = match ["!=", "==", "=~", "="].iter().find_map(|op| written.split_once(op)) {
+            Some((field, value)) if is_name(field.trim()) => {
+                let not = if written.contains("!=") { "not " } else { "" };
+                d.help(format!("KQL compares with a colon: write `{not}{}: {}`", field.trim(), value.trim()))
+            }
+            _ => d.help("name the field: `field: value`"),
+        };
+        self.report([d]);
+        clause(Some(Target::Any), Ask::Is(&value.value), span)
+    }
+
+    fn nested(&mut self, path: &'q Term, child: &'q Node, span: Span, negated: bool) -> Typed<'q> {
+        let full = self.full_name(path);
+        match self.schema.get(&full).map(Field::kind) {
+            Some(Kind::Nested) => {}
+            Some(kind) => self.report([Diagnostic::new(
+                Code::RP0203,
+                format!("`{full}` is not a nested field"),
+            )
+            .at(path.span, format!("is of type `{kind}`"))
+            .help(
+                "`field: { … }` is for fields of type `nested`; elsewhere join the full names with `and`",
+            )]),
+            None if self.schema.is_object(&full) => {
+                self.report([Diagnostic::new(Code::RP0203, format!("`{full}` is not a nested field"))
+                    .at(path.span, "is an object")
+                    .help("`field: { … }` is for fields of type `nested`; elsewhere join the full names with `and`")]);
+            }
+            None => {
+                let d = resolve::unknown_field(self.schema, &full, path.span, self.settings.unknown_field);
+                self.report(d);
+            }
+        }
+        self.report([
+            Diagnostic::new(Code::RP9001, "nested queries are not supported yet").at(span, "cannot be run")
+        ]);
+        self.path.push(full);
+        let inner = self.node(child, negated);
+        self.path.pop();
+        inner
+    }
+
+    fn full_name(&self, name: &Term) -> String {
+        match self.path.last() {
+            Some(path) => format!("{path}.{}", name.value),
+            None => name.value.to_string(),
+        }
+    }
+
+    /// The fields that a name stands for; `None` for none.
+    fn target(&mut self, field: &'q Term, exists: bool) -> Option<Target<'q>> {
+        let first = self.named.insert(field.span);
+        let name = self.full_name(field);
+        if first {
+            self.fields.push(FieldUse { name: name.clone(), span: field.span });
+        }
+        let found = self.diagnostics.len();
+        let target = match &field.value {
+            TermValue::Wildcard(parts) => self.pattern(&name, parts, field.span),
+            _ => self.name(name, field.span, exists),
+        };
+        if !first {
+            // said before, at the same place
+            self.diagnostics.truncate(found);
+        }
+        target
+    }
+
+    fn name(&mut self, name: String, span: Span, exists: bool) -> Option<Target<'q>> {
+        let schema = self.schema;
+        let resolved = schema.resolve(&name);
+        if let Some(resolved) = resolved.filter(|r| !r.field.kind().is_object()) {
+            let wrong = self.nested_misuse(resolved.field, &name, span);
+            return if self.report_all(wrong) { None } else { Some(Target::Field(name, resolved)) };
+        }
+        if schema.is_object(&name) {
+            if exists {
+                let mut below: Vec<&Field> = schema
+                    .iter()
+                    .filter(|f| {
+                        is_below(f, &name) && f.nested.as_deref() == self.path.last().map(String::as_str)
+                    })
+                    .collect();
+                below.sort_by(|a, b| a.name.cmp(&b.name));
+                return Some(Target::Fields(below));
+            }
+            self.report([Diagnostic::new(Code::RP0206, format!("`{name}` is an object and has no value"))
+                .at(span, "never matches")
+                .help(format!("name a field below it, or write `{name}: *` for any of them"))]);
+            return None;
+        }
+        if schema.is_open() {
+            return Some(Target::Untyped(name));
+        }
+        let d = resolve::unknown_field(schema, &name, span, self.settings.unknown_field);
+        self.report(d);
+        None
+    }
+
+    fn report_all(&mut self, d: Option<Diagnostic>) -> bool {
+        let any = d.is_some();
+        self.report(d);
+        any
+    }
+
+    /// A nested field outside of braces, or another one inside.
+    fn nested_misuse(&self, field: &Field, name: &str, span: Span) -> Option<Diagnostic> {
+        let here = self.path.last().map(String::as_str);
+        let own = field.nested.as_deref();
+        if here == own {
+            return None;
+        }
+        let certain = matches!(field.origin, Origin::Mapping | Origin::Data);
+        let (message, label) = match (own, here) {
+            (Some(own), None) => (
+                format!("`{name}` is a nested field and can only be asked inside `{own}: {{ … }}`"),
+                format!("below the nested field `{own}`"),
+            ),
+            (Some(own), Some(here)) => (
+                format!("`{name}` belongs to `{own}: {{ … }}`, not to `{here}: {{ … }}`"),
+                format!("below the nested field `{own}`"),
+            ),
+            (None, _) => (
+                format!("`{name}` is not a nested field"),
+                format!("cannot stand inside `{}: {{ … }}`", here.unwrap_or_default()),
+            ),
+        };
+        let d = Diagnostic::new(Code::RP0203, message).at(span, label);
+        Some(if certain { d } else { d.severity(Severity::Warning) })
+    }
+
+    fn pattern(&mut self, name: &str, parts: &'q [Box<str>], span: Span) -> Option<Target<'q>> {
+        let prefix = self.path.last().map(|p| format!("{p}."));
+        let mut found: Vec<&Field> = self
+            .schema
+            .iter()
+            .filter(|f| !f.kind().is_object())
+            .filter(|f| {
+                let rest = match &prefix {
+                    Some(p) => f.name.strip_prefix(p.as_str()),
+                    None => Some(f.name.as_ref()),
+                };
+                rest.is_some_and(|rest| pattern_matches(parts, rest))
+            })
+            .collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        if found.is_empty() {
+            // without field information Kibana asks for a field of this very name, which cannot be
+            self.report([
+                Diagnostic::new(Code::RP0205, format!("no field matches `{name}`")).at(span, "never matches")
+            ]);
+            return None;
+        }
+        if self.path.is_empty() {
+            return Some(Target::Fields(found));
+        }
+        let wrong = found.iter().find_map(|f| self.nested_misuse(f, &f.name, span));
+        if self.report_all(wrong) { None } else { Some(Target::Fields(found)) }
+    }
+
+    fn null(&mut self, value: &Term) {
+        if value.value == TermValue::Null {
+            self.report([Diagnostic::new(Code::RP0309, "`null` is not a value to search for")
+                .at(value.span, "Elasticsearch refuses it")
+                .help("write `not field: *` for events without the field, or `\"null\"` for the text")]);
+        }
+    }
+
+    /// Values that are valid, but seldom what was meant.
+    fn odd_value(&mut self, value: &Term) {
+        let raw = value.span.slice(self.text);
+        if let TermValue::Text { quoted: true, text } = &value.value {
+            if text.contains('*') {
+                self.report([Diagnostic::new(Code::RP1004, "an asterisk inside quotes is a plain character")
+                    .at(value.span, "no pattern")
+                    .help("leave the quotes out for a pattern, and escape spaces' neighbours and reserved characters with `\\`")]);
+            }
+            return;
+        }
+        if raw.contains('?') {
+            self.report([Diagnostic::new(Code::RP1002, "a question mark is a plain character in KQL")
+                .at(value.span, "no wildcard")
+                .help("only `*` is a wildcard; put the value in double quotes if the character is meant")]);
+        }
+        if raw.contains(['\n', '\r']) {
+            let end = raw.find(['\n', '\r']).unwrap_or(0);
+            self.report([Diagnostic::new(Code::RP1003, "this value goes on over a line break")
+                .at(value.span, "one single value")
+                .help(format!("is an `or` missing after `{}`?", raw.get(..end).unwrap_or("").trim_end()))]);
+        }
+        let words = raw.split([' ', '\t', '\r', '\n', '\u{a0}']);
+        let keyword = |w: &&str| ["and", "or", "not"].iter().any(|k| w.eq_ignore_ascii_case(k));
+        let edges = [words.clone().next(), words.clone().next_back()];
+        if let Some(word) = edges.into_iter().flatten().find(keyword) {
+            self.report([Diagnostic::new(Code::RP1006, format!("`{word}` is part of the value here"))
+                .at(value.span, "one single value")
+                .help("complete the condition, or put the value in double quotes")]);
+        }
+    }
+}
+
+fn clause<'q>(target: Option<Target<'q>>, ask: Ask<'q>, span: Span) -> Typed<'q> {
+    match target {
+        Some(target) => Typed::Clause(Clause { target, ask, span }),
+        None => Typed::Nothing,
+    }
+}
+
+/// What can never match is always true below a `not`.
+fn turned(mut d: Diagnostic) -> Diagnostic {
+    if d.code == Code::RP0501 {
+        d.code = Code::RP0502;
+        d.severity = Severity::Warning;
+        d.message = "this negated clause is always true".to_owned();
+    }
+    d
+}
+
+fn range_on_string(name: &str, field: &Field, value: &Term, span: Span) -> Option<Diagnostic> {
+    let kind = field.kind();
+    if !(kind.is_keyword() || kind.is_text()) || field.types.len() > 1 {
+        return None;
+    }
+    let number = value.value.to_string().parse::<f64>().is_ok();
+    let label = if number { "`\"10\"` comes before `\"9\"`" } else { "in the order of the bytes" };
+    Some(
+        Diagnostic::new(Code::RP1007, format!("`{name}` is compared as text"))
+            .at(span, label)
+            .note(format!("`{name}` is of type `{kind}`")),
+    )
+}
+
+fn is_below(field: &Field, object: &str) -> bool {
+    field.parent.is_none()
+        && !field.kind().is_object()
+        && field.name.strip_prefix(object).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '@' | '-'))
+}
+
+/// Whether a name matches a pattern; markers stand for any characters, dots too.
+fn pattern_matches(parts: &[Box<str>], name: &str) -> bool {
+    let [first, middle @ .., last] = parts else { return false };
+    let Some(mut rest) = name.strip_prefix(first.as_ref()) else { return false };
+    for part in middle {
+        match rest.find(part.as_ref()) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or(""),
+            None => return false,
+        }
+    }
+    rest.ends_with(last.as_ref())
+}

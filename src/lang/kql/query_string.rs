@@ -1,0 +1,155 @@
+//! A KQL pattern on a field that is no pure keyword is sent as a Lucene query string with everything
+//! but spaces and upper-case operators escaped. This is what Lucene makes of such a text.
+
+use crate::diag::Code;
+use crate::es::Reject;
+use crate::plan::Pred;
+
+/// One clause of the query string.
+#[derive(Debug, PartialEq)]
+pub(super) enum Atom {
+    /// Plain words; several are one text with single spaces.
+    Text(String),
+    /// A lone `*`.
+    Star,
+    /// Any other pattern: the texts around its markers.
+    Pattern(Vec<Box<str>>),
+}
+
+#[derive(Debug, PartialEq)]
+enum Token {
+    Word(String),
+    Star,
+    Pattern(Vec<Box<str>>),
+    And,
+    Or,
+    Not,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Occur {
+    Must,
+    Should,
+    MustNot,
+}
+
+/// The condition that the query string is; `leaf` gives that of one clause.
+///
+/// # Errors
+/// When Lucene would not parse the text, or `leaf` refuses a clause.
+pub(super) fn conditions(
+    parts: &[Box<str>],
+    mut leaf: impl FnMut(Atom) -> Result<Pred, Reject>,
+) -> Result<Pred, Reject> {
+    let tokens = tokens(parts);
+    let mut at = 0;
+    let mut clauses: Vec<(Occur, Pred)> = Vec::new();
+    while at < tokens.len() {
+        let mut joined_by = None;
+        if let Some(op @ (Token::And | Token::Or)) = tokens.get(at) {
+            if clauses.is_empty() {
+                return dangling();
+            }
+            joined_by = Some(*op == Token::And);
+            at += 1;
+        }
+        let negated = tokens.get(at) == Some(&Token::Not);
+        if negated {
+            at += 1;
+        }
+        let Some(token) = tokens.get(at) else { return dangling() };
+        at += 1;
+        let atom = match token {
+            Token::Word(word) => {
+                let mut text = word.clone();
+                // further words are the same text, but a word before an operator or a lone star is not
+                while let (None, false, Some(Token::Word(more))) = (joined_by, negated, tokens.get(at)) {
+                    if matches!(tokens.get(at + 1), Some(Token::And | Token::Or | Token::Star)) {
+                        break;
+                    }
+                    text.push(' ');
+                    text.push_str(more);
+                    at += 1;
+                }
+                Atom::Text(text)
+            }
+            Token::Star => Atom::Star,
+            Token::Pattern(parts) => Atom::Pattern(parts.clone()),
+            Token::And | Token::Or | Token::Not => return dangling(),
+        };
+        if joined_by == Some(true)
+            && let Some((occur @ (Occur::Must | Occur::Should), _)) = clauses.last_mut()
+        {
+            *occur = Occur::Must;
+        }
+        let occur = match (negated, joined_by) {
+            (true, _) => Occur::MustNot,
+            (false, Some(true)) => Occur::Must,
+            (false, _) => Occur::Should,
+        };
+        clauses.push((occur, leaf(atom)?));
+    }
+    Ok(join(clauses))
+}
+
+/// All that must be and none that must not; without either kind that must be, one that should.
+fn join(clauses: Vec<(Occur, Pred)>) -> Pred {
+    let mut required = Vec::new();
+    let mut optional = Vec::new();
+    let mut must = false;
+    for (occur, pred) in clauses {
+        match occur {
+            Occur::Must => {
+                must = true;
+                required.push(pred);
+            }
+            Occur::MustNot => required.push(pred.negate()),
+            Occur::Should => optional.push(pred),
+        }
+    }
+    if !must && !optional.is_empty() {
+        required.push(Pred::any(optional));
+    }
+    Pred::all(required)
+}
+
+fn dangling<T>() -> Result<T, Reject> {
+    Err(Reject {
+        code: Code::RP0101,
+        message: "an upper-case `AND`, `OR` or `NOT` in a pattern is an operator to Lucene, and this one lacks an operand"
+            .to_owned(),
+    })
+}
+
+fn tokens(parts: &[Box<str>]) -> Vec<Token> {
+    let mut out = Vec::new();
+    let mut word: Vec<String> = vec![String::new()];
+    let mut flush = |word: &mut Vec<String>| {
+        let texts = std::mem::replace(word, vec![String::new()]);
+        match texts.as_slice() {
+            [only] if only.is_empty() => {}
+            [only] => out.push(match only.as_str() {
+                "AND" => Token::And,
+                "OR" => Token::Or,
+                "NOT" => Token::Not,
+                _ => Token::Word(only.clone()),
+            }),
+            [a, b] if a.is_empty() && b.is_empty() => out.push(Token::Star),
+            _ => out.push(Token::Pattern(texts.into_iter().map(Into::into).collect())),
+        }
+    };
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            word.push(String::new());
+        }
+        for c in part.chars() {
+            if matches!(c, ' ' | '\t' | '\r' | '\n' | '\u{3000}') {
+                flush(&mut word);
+            } else if let Some(last) = word.last_mut() {
+                last.push(c);
+            }
+        }
+    }
+    flush(&mut word);
+    out
+}
