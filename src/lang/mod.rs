@@ -1,7 +1,8 @@
 //! The query languages, and what they share: one way in ([`analyze`]), the same sentence for the same
-//! mistake ([`resolve`]).
+//! mistake ([`resolve`]), and the rule file that holds most of them ([`rule`]).
 
 pub mod resolve;
+pub mod rule;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::es::Context;
