@@ -5,6 +5,7 @@ pub mod diag;
 pub mod es;
 pub mod func;
 pub mod lang;
+pub mod pack;
 pub mod plan;
 pub mod schema;
 pub mod source;

@@ -128,6 +128,16 @@ impl SpanMap {
         self.points.push(point);
     }
 
+    /// Says that at `query` the file has bytes `from..to` that the query lacks (a line continuation).
+    /// A span that ends there ends at `from`, one that begins there begins at `to`.
+    pub fn skip(&mut self, query: usize, from: usize, to: usize) {
+        let at = |file: usize| (Span::new(query, query).start, Span::new(file, file).start);
+        if self.points.last().is_none_or(|last| last.0 != at(0).0) {
+            self.points.push(at(from));
+        }
+        self.points.push(at(to));
+    }
+
     /// The file offset of a query offset.
     pub fn offset(&self, query: u32) -> u32 {
         let i = self.points.partition_point(|p| p.0 <= query);
@@ -146,7 +156,11 @@ impl SpanMap {
         }
         let last = self.offset(span.end - 1);
         // the last byte may itself be an escape: it ends where the next byte begins
-        let next = self.offset(span.end);
+        let i = self.points.partition_point(|p| p.0 < span.end);
+        let next = match self.points.get(i) {
+            Some((query, file)) if *query == span.end => *file,
+            _ => self.offset(span.end),
+        };
         let end = if next > last { next } else { last + 1 };
         Span { start, end: end.max(start) }
     }

@@ -1,0 +1,367 @@
+//! `rulepack.toml`: the configuration of a pack, checked against its schema, with every value's place.
+
+use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
+use crate::lang::rule::{Document, Structure};
+use crate::schema::Version;
+use crate::source::Source;
+use serde_json::Value;
+use std::sync::{Arc, LazyLock};
+
+static STRUCTURE: LazyLock<Structure> =
+    LazyLock::new(|| Structure::new(include_str!("../../schemas/rulepack.schema.json")));
+
+/// The version of the AWS package whose fields are checked unless the configuration names another.
+pub const AWS_PACKAGE: Version = Version(8, 9, 0);
+
+/// What a rule id may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// A UUID in lower case.
+    Uuid,
+    /// Any text.
+    Any,
+}
+
+/// Where versions of rules come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionSource {
+    /// Counted up by `deploy` when the content changed.
+    Deploy,
+    /// `rulepack.lock`.
+    Lock,
+}
+
+/// Which fields the data behind an index pattern has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalogue {
+    /// The index pattern, such as `logs-aws.cloudtrail-*`.
+    pub pattern: String,
+    /// The name of the built-in catalogue.
+    pub builtin: String,
+    /// The version of the package that delivers the data.
+    pub package: Version,
+}
+
+/// What is made of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// It is left out.
+    Allow,
+    /// It has this severity.
+    As(Severity),
+}
+
+/// A level for the findings whose code begins so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelRule {
+    /// Pattern of the paths that it applies to; `None` for all.
+    pub path: Option<String>,
+    /// A code or its beginning.
+    pub code: String,
+    /// What is made of it.
+    pub level: Level,
+}
+
+/// The configuration of a pack.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name of the pack.
+    pub name: String,
+    /// Folder of the rules, below the pack.
+    pub rules: String,
+    /// Folder of the tests.
+    pub tests: String,
+    /// Folder of the events that tests use.
+    pub fixtures: String,
+    /// Folder of the exception lists.
+    pub exceptions: String,
+    /// The stacks that every rule is checked against, oldest first; never empty.
+    pub stacks: Vec<Version>,
+    /// What a rule id may be.
+    pub ids: Ids,
+    /// Where versions come from.
+    pub version: VersionSource,
+    /// Folder of the generated files, if they are kept.
+    pub generate_dir: Option<String>,
+    /// Whether `rules.ndjson` is generated too.
+    pub bundle: bool,
+    /// How much a dataset without a catalogue matters.
+    pub unknown: Severity,
+    /// Catalogues by index pattern; the configuration's own before the built-in one.
+    pub catalogues: Vec<Catalogue>,
+    /// File of known findings.
+    pub baseline: Option<String>,
+    /// The lowest rule severity from which tests are required.
+    pub tests_required_from: Option<String>,
+    /// Levels of findings, in the order of the file.
+    pub levels: Vec<LevelRule>,
+    /// The file, for what is read later (`[target.*]`); `None` for a folder without one.
+    pub document: Option<Document>,
+}
+
+impl Config {
+    /// The configuration of a folder that has none: its rules stand in the folder itself.
+    pub fn of_folder(name: &str) -> Config {
+        Config {
+            name: name.to_owned(),
+            rules: String::new(),
+            tests: "tests/rules".to_owned(),
+            fixtures: "tests/fixtures".to_owned(),
+            exceptions: "exceptions".to_owned(),
+            stacks: vec![Version(9, 5, 0)],
+            ids: Ids::Any,
+            version: VersionSource::Deploy,
+            generate_dir: None,
+            bundle: false,
+            unknown: Severity::Note,
+            catalogues: builtin_catalogues(),
+            baseline: None,
+            tests_required_from: None,
+            levels: Vec::new(),
+            document: None,
+        }
+    }
+
+    /// Reads a `rulepack.toml`. `None` where it has errors: nothing is guessed about a pack.
+    pub fn read(file: &str, bytes: Vec<u8>) -> (Option<Config>, Vec<Diagnostic>) {
+        let (document, mut found) = Document::read(file, bytes);
+        let Some(document) = document else { return (None, found) };
+        found.extend(STRUCTURE.check(&document));
+        if found.iter().any(|d| d.severity == Severity::Error) {
+            return (None, found);
+        }
+        let config = Reader { document: &document, found: &mut found }.config();
+        let failed = found.iter().any(|d| d.severity == Severity::Error);
+        (Some(config).filter(|_| !failed), found)
+    }
+
+    /// The newest stack, which rules run as.
+    pub fn newest_stack(&self) -> Version {
+        self.stacks.iter().max().copied().unwrap_or(Version(9, 5, 0))
+    }
+
+    /// The configuration's own text.
+    pub fn source(&self) -> Option<&Arc<Source>> {
+        self.document.as_ref().map(Document::source)
+    }
+
+    /// What the levels make of a finding: its severity, or `None` where it is allowed. The last entry
+    /// that applies counts. `path` is the file that the finding is in.
+    pub fn level(&self, code: Code, severity: Severity, path: &str) -> Option<Severity> {
+        let written = code.to_string();
+        let applies = |rule: &&LevelRule| {
+            written.starts_with(&rule.code)
+                && rule
+                    .path
+                    .as_deref()
+                    .is_none_or(|p| globset::Glob::new(p).is_ok_and(|g| g.compile_matcher().is_match(path)))
+        };
+        match self.levels.iter().rev().find(applies).map(|r| r.level) {
+            Some(Level::Allow) => None,
+            Some(Level::As(severity)) => Some(severity),
+            None => Some(severity),
+        }
+    }
+}
+
+fn builtin_catalogues() -> Vec<Catalogue> {
+    vec![Catalogue {
+        pattern: "logs-aws.cloudtrail-*".to_owned(),
+        builtin: "aws.cloudtrail".to_owned(),
+        package: AWS_PACKAGE,
+    }]
+}
+
+struct Reader<'a> {
+    document: &'a Document,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn text(&self, pointer: &str) -> Option<&str> {
+        self.document.json().pointer(pointer)?.as_str()
+    }
+
+    fn report(&mut self, pointer: &str, d: Diagnostic, label: &str) {
+        let span = self.document.nearest(pointer).value;
+        self.found.push(d.at(span, label).in_source(self.document.source()));
+    }
+
+    /// A folder or file of the pack: relative, and not outside.
+    fn path(&mut self, pointer: &str, default: Option<&str>) -> Option<String> {
+        let written = self.text(pointer).map(str::to_owned);
+        let path = written.as_deref().or(default)?;
+        match super::files::inside(path) {
+            Some(path) => Some(path),
+            None => {
+                let d = Diagnostic::new(Code::RP0706, format!("`{path}` leads out of the pack"))
+                    .help("paths are relative to rulepack.toml, without `..`");
+                self.report(pointer, d, "");
+                None
+            }
+        }
+    }
+
+    fn config(mut self) -> Config {
+        let mut config = Config::of_folder(self.text("/pack/name").unwrap_or_default());
+        config.rules = self.path("/pack/rules", Some("rules-toml")).unwrap_or_default();
+        config.tests = self.path("/pack/tests", Some("tests/rules")).unwrap_or_default();
+        config.fixtures = self.path("/pack/fixtures", Some("tests/fixtures")).unwrap_or_default();
+        config.exceptions = self.path("/pack/exceptions", Some("exceptions")).unwrap_or_default();
+        config.generate_dir = self.path("/generate/dir", None);
+        config.baseline = self.path("/lint/baseline", None);
+        config.bundle = self.document.json().pointer("/generate/bundle") == Some(&Value::Bool(true));
+        config.ids = if self.text("/pack/ids") == Some("any") { Ids::Any } else { Ids::Uuid };
+        if self.text("/pack/version") == Some("lock") {
+            config.version = VersionSource::Lock;
+        }
+        config.tests_required_from = self.text("/lint/tests_required_from").map(str::to_owned);
+        config.unknown = match self.text("/schemas/unknown") {
+            Some("error") => Severity::Error,
+            Some("warning") => Severity::Warning,
+            _ => Severity::Note,
+        };
+        if let Some(stacks) = self.document.json().pointer("/pack/stacks").and_then(Value::as_array) {
+            config.stacks = stacks.iter().filter_map(|s| Version::parse(s.as_str()?)).collect();
+            config.stacks.sort_unstable();
+            for (i, stack) in stacks.iter().enumerate() {
+                if stack.as_str().and_then(Version::parse).is_none_or(|v| v.0 < 8) {
+                    let d = Diagnostic::new(Code::RP0703, "stacks begin at 8.0");
+                    self.report(&format!("/pack/stacks/{i}"), d, "");
+                }
+            }
+        }
+        self.catalogues(&mut config);
+        self.levels(&mut config);
+        config.document = Some(self.document.clone());
+        config
+    }
+
+    fn catalogues(&mut self, config: &mut Config) {
+        let Some(rows) = self.document.json().get("schemas").and_then(Value::as_object) else { return };
+        let mut own = Vec::new();
+        for (pattern, row) in rows.iter().filter(|(k, _)| *k != "unknown") {
+            let pointer = format!("/schemas/{}", pattern.replace('~', "~0").replace('/', "~1"));
+            let Some(builtin) = row.get("builtin").and_then(Value::as_str) else {
+                let d = Diagnostic::new(Code::RP9001, "field catalogues in files are not supported yet")
+                    .help("leave the row out: fields without a catalogue are counted, not refused");
+                self.report(&pointer, d, "");
+                continue;
+            };
+            if builtin != "aws.cloudtrail" {
+                let mut d = Diagnostic::new(Code::RP0703, format!("no built-in catalogue `{builtin}`"))
+                    .note("built in is `aws.cloudtrail`");
+                if did_you_mean(builtin, ["aws.cloudtrail"]).is_some() {
+                    d = d.help("did you mean `aws.cloudtrail`?");
+                }
+                self.report(&format!("{pointer}/builtin"), d, "");
+                continue;
+            }
+            let package = row.get("package").and_then(Value::as_str).and_then(Version::parse);
+            own.push(Catalogue {
+                pattern: pattern.clone(),
+                builtin: builtin.to_owned(),
+                package: package.unwrap_or(AWS_PACKAGE),
+            });
+        }
+        config.catalogues.retain(|c| !own.iter().any(|o| o.pattern == c.pattern));
+        own.append(&mut config.catalogues);
+        config.catalogues = own;
+    }
+
+    fn levels(&mut self, config: &mut Config) {
+        let level = |value: &Value| {
+            Some(match value.as_str()? {
+                "allow" => Level::Allow,
+                "note" => Level::As(Severity::Note),
+                "warning" => Level::As(Severity::Warning),
+                _ => Level::As(Severity::Error),
+            })
+        };
+        let levels = self.document.json().pointer("/lint/levels").and_then(Value::as_object);
+        for (key, value) in levels.into_iter().flatten() {
+            if let Some(level) = level(value) {
+                config.levels.push(LevelRule { path: None, code: key.clone(), level });
+                continue;
+            }
+            for (code, value) in value.as_object().into_iter().flatten() {
+                if let Some(level) = level(value) {
+                    config.levels.push(LevelRule { path: Some(key.clone()), code: code.clone(), level });
+                }
+            }
+            if globset::Glob::new(key).is_err() {
+                let d = Diagnostic::new(Code::RP0703, format!("`{key}` is no path pattern"));
+                self.report("/lint/levels", d, "");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<Config>, Vec<Diagnostic>) {
+        Config::read("rulepack.toml", text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn defaults_hold_where_nothing_is_said() {
+        let (config, found) = read("[pack]\nname = \"acme\"\n");
+        assert!(found.is_empty(), "{found:#?}");
+        let config = config.unwrap();
+        assert_eq!((config.rules.as_str(), config.fixtures.as_str()), ("rules-toml", "tests/fixtures"));
+        assert_eq!(config.ids, Ids::Uuid);
+        assert_eq!(config.catalogues.len(), 1);
+    }
+
+    #[test]
+    fn everything_that_is_configured_arrives() {
+        let (config, found) = read(
+            "[pack]\nname = \"acme\"\nrules = \"detections/\"\nstacks = [\"9.5\", \"8.19\"]\nids = \"any\"\n\
+             [generate]\ndir = \"out\"\nbundle = true\n\
+             [schemas]\nunknown = \"warning\"\n\"logs-aws.cloudtrail-*\" = { builtin = \"aws.cloudtrail\", package = \"8.4.0\" }\n\
+             [lint]\nlevels = { RP10 = \"error\", RP1004 = \"allow\", \"rules-toml/lab/**\" = { RP05 = \"note\" } }\n\
+             [target.prod]\nkibana = \"https://kibana.example.com\"\n",
+        );
+        assert!(found.is_empty(), "{found:#?}");
+        let config = config.unwrap();
+        assert_eq!(config.rules, "detections");
+        assert_eq!(config.stacks, [Version(8, 19, 0), Version(9, 5, 0)]);
+        assert_eq!(config.catalogues[0].package, Version(8, 4, 0));
+        assert_eq!((config.generate_dir.as_deref(), config.bundle), (Some("out"), true));
+        assert_eq!(config.level(Code::RP1004, Severity::Warning, "a"), None);
+        assert_eq!(config.level(Code::RP1005, Severity::Warning, "a"), Some(Severity::Error));
+        assert_eq!(
+            config.level(Code::RP0501, Severity::Error, "rules-toml/lab/x.toml"),
+            Some(Severity::Note)
+        );
+        assert_eq!(config.level(Code::RP0501, Severity::Error, "rules-toml/x.toml"), Some(Severity::Error));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_the_key_that_was_meant() {
+        let (config, found) = read("[pack]\nname = \"acme\"\nfixture = \"x\"\n");
+        assert!(config.is_none());
+        assert_eq!(found[0].code, Code::RP0005);
+        assert_eq!(found[0].help.as_deref(), Some("did you mean `fixtures`?"));
+    }
+
+    #[test]
+    fn paths_do_not_lead_out_of_the_pack() {
+        for path in ["../x", "/etc", "a/../../b"] {
+            let (config, found) = read(&format!("[pack]\nname = \"acme\"\nrules = \"{path}\"\n"));
+            assert!(config.is_none());
+            assert_eq!(found[0].code, Code::RP0706, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_catalogue_in_a_file_is_not_supported_yet_and_an_unknown_one_is_an_error() {
+        let (_, found) = read("[pack]\nname = \"a\"\n[schemas]\n\"logs-okta.system-*\" = \"o.json\"\n");
+        assert_eq!(found[0].code, Code::RP9001);
+        let (_, found) =
+            read("[pack]\nname = \"a\"\n[schemas]\n\"logs-x-*\" = { builtin = \"aws.cloudtrial\" }\n");
+        assert_eq!(found[0].code, Code::RP0703);
+    }
+}
