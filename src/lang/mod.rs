@@ -1,6 +1,7 @@
 //! The query languages, and what they share: one way in ([`analyze`]), the same sentence for the same
 //! mistake ([`resolve`]).
 
+pub mod cloudtrail;
 pub mod resolve;
 
 use crate::diag::{Diagnostic, Severity};
