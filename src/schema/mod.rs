@@ -1,7 +1,7 @@
 //! Field types and where they come from: Elasticsearch mappings, the bundled catalogues, or the
 //! data itself. A [`Schema`] answers what a field name means.
 
-mod catalog;
+pub(crate) mod catalog;
 mod infer;
 mod mapping;
 
