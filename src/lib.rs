@@ -5,6 +5,8 @@ pub mod diag;
 pub mod es;
 pub mod func;
 pub mod lang;
+pub mod lint;
+pub mod emit;
 pub mod pack;
 pub mod plan;
 pub mod schema;
