@@ -20,7 +20,7 @@ pub struct Generated {
     pub diagnostics: Vec<Diagnostic>,
     /// The names of the rules that were left out because their file has errors.
     pub left_out: Vec<String>,
-    /// How many placeholders of `[transform]` stand in notes as they are.
+    /// How many placeholders of notes have no entry in `[transform]` and stay as they are.
     pub placeholders: usize,
 }
 
@@ -118,7 +118,10 @@ pub fn check(existing: &BTreeMap<String, Vec<u8>>, wanted: &BTreeMap<String, Vec
 
 fn diff(path: &str, kept: &str, wanted: &str) -> String {
     let diff = similar::TextDiff::from_lines(kept, wanted);
-    diff.unified_diff().context_radius(2).header(&format!("{path} (kept)"), &format!("{path} (generated)")).to_string()
+    diff.unified_diff()
+        .context_radius(2)
+        .header(&format!("{path} (kept)"), &format!("{path} (generated)"))
+        .to_string()
 }
 
 #[cfg(test)]

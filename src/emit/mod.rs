@@ -1,5 +1,6 @@
 //! From a rule to the JSON of Kibana's Detection Engine. Pure: the command line writes the files.
 
+mod buttons;
 mod files;
 mod integrations;
 mod setup;
@@ -25,7 +26,7 @@ pub struct Emitted {
     pub json: Value,
     /// What Kibana would refuse, at the place in the rule file where it comes from.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many placeholders of `[transform]` stand in the note as they are.
+    /// How many placeholders of the note have no entry in `[transform]` and stay as they are.
     pub placeholders: usize,
 }
 
@@ -53,15 +54,21 @@ pub fn detection_rule(compiled: &CompiledRule, config: &Config) -> Emitted {
             out.insert("required_fields".to_owned(), Value::Array(fields));
         }
     }
+    let mut placeholders = 0;
+    if let Some(note) = rule.note() {
+        let (note, left) = buttons::substitute(note, rule.transform());
+        placeholders = left;
+        out.insert("note".to_owned(), note.into());
+    }
     if !out.contains_key("setup")
-        && let Some((note, setup)) = rule.note().and_then(setup::split)
+        && let Some((note, setup)) = out.get("note").and_then(Value::as_str).and_then(setup::split)
     {
         out.insert("note".to_owned(), note.into());
         out.insert("setup".to_owned(), setup.into());
     }
     let json = sorted(Value::Object(out));
     let diagnostics = refused(rule, &json);
-    Emitted { placeholders: placeholders(rule), diagnostics, json }
+    Emitted { json, diagnostics, placeholders }
 }
 
 /// Every tactic has a list of techniques, if only an empty one.
@@ -121,16 +128,6 @@ fn required_fields(compiled: &CompiledRule, config: &Config) -> Vec<Value> {
         .collect()
 }
 
-/// How many placeholders of `[transform]` the note has.
-fn placeholders(rule: &Rule) -> usize {
-    let (Some(transform), Some(note)) = (rule.transform(), rule.note()) else { return 0 };
-    let lists = transform.as_object().into_iter().flatten();
-    lists
-        .flat_map(|(kind, list)| (0..list.as_array().map_or(0, Vec::len)).map(move |i| format!("${kind}_{i}")))
-        .map(|placeholder| note.matches(&placeholder).count())
-        .sum()
-}
-
 /// What of the generated rule does not fit Kibana's schema. Structural errors of the file have been
 /// said at the file already, so a broken rule has none here.
 fn refused(rule: &Rule, json: &Value) -> Vec<Diagnostic> {
@@ -140,12 +137,17 @@ fn refused(rule: &Rule, json: &Value) -> Vec<Diagnostic> {
     let finding = |v: crate::lang::rule::Violation| {
         let pointer = match v.pointer.as_str() {
             "/history_window_start" => rule.history_pointer().to_owned(),
-            p if p.starts_with("/new_terms_fields") => p.replacen("/new_terms_fields", rule.new_terms_pointer(), 1),
+            p if p.starts_with("/new_terms_fields") => {
+                p.replacen("/new_terms_fields", rule.new_terms_pointer(), 1)
+            }
             p => format!("/rule{p}"),
         };
         let mut d = Diagnostic::new(Code::RP0710, format!("Kibana would refuse this rule: {}", v.message))
             .at(rule.value_span(&pointer), v.label)
-            .note(format!("at `{}` of the generated rule", if v.pointer.is_empty() { "/" } else { &v.pointer }));
+            .note(format!(
+                "at `{}` of the generated rule",
+                if v.pointer.is_empty() { "/" } else { &v.pointer }
+            ));
         if let Some(note) = v.note {
             d = d.note(note);
         }

@@ -9,7 +9,8 @@ use std::fmt::Write;
 /// lines, code keeps its backticks, and of everything else only the text remains. A section whose
 /// text differs from its source (lists, emphasis) therefore stays in the note as well.
 pub(super) fn split(note: &str) -> Option<(String, String)> {
-    let mut blocks = Blocks::new(note).skip_while(|b| !matches!(b, Block::Heading(2, t) if t.contains("Setup")));
+    let mut blocks =
+        Blocks::new(note).skip_while(|b| !matches!(b, Block::Heading(2, t) if t.contains("Setup")));
     blocks.next()?;
     let mut setup = String::new();
     for block in blocks {

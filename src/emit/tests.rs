@@ -54,12 +54,12 @@ fn tactics_get_a_list_of_techniques_and_setup_leaves_the_note() {
 }
 
 #[test]
-fn placeholders_are_counted_and_stay() {
+fn placeholders_without_an_entry_are_counted_and_stay() {
     let text = example()
-        + "note = \"Run $osquery_0 and $osquery_0.\"\n[[transform.osquery]]\nlabel = \"l\"\nquery = \"select 1\"\n";
+        + "note = \"Run $osquery_0 and $osquery_1.\"\n[[transform.osquery]]\nlabel = \"l\"\nquery = \"select 1\"\n";
     let out = emitted(&text);
-    assert_eq!(out.placeholders, 2);
-    assert_eq!(out.json["note"], "Run $osquery_0 and $osquery_0.");
+    assert_eq!(out.placeholders, 1);
+    assert_eq!(out.json["note"], "Run !{osquery{\"label\":\"l\",\"query\":\"select 1\"}} and $osquery_1.");
 }
 
 #[test]
