@@ -2,9 +2,11 @@
 //! ARCHITECTURE.md says which module may call which.
 
 pub mod diag;
+pub mod emit;
 pub mod es;
 pub mod func;
 pub mod lang;
+pub mod lint;
 pub mod pack;
 pub mod plan;
 pub mod schema;
