@@ -96,7 +96,16 @@ impl<'q> Checker<'q> {
     fn node(&mut self, node: &'q Node, negated: bool) -> Typed<'q> {
         match &node.kind {
             NodeKind::And(parts) => Typed::And(parts.iter().map(|p| self.node(p, negated)).collect()),
-            NodeKind::Or(parts) => Typed::Or(parts.iter().map(|p| self.node(p, negated)).collect()),
+            NodeKind::Or(parts) => {
+                let before = self.diagnostics.len();
+                let typed = parts.iter().map(|p| self.node(p, negated)).collect();
+                for d in self.diagnostics.iter_mut().skip(before).filter(|d| d.code == Code::RP0501) {
+                    if d.span().is_some_and(|span| has_twin(parts, span)) {
+                        d.severity = Severity::Warning;
+                    }
+                }
+                Typed::Or(typed)
+            }
             NodeKind::Not(child) => Typed::Not(Box::new(self.node(child, !negated))),
             NodeKind::Is { field, value } => {
                 self.odd_value(value);
@@ -196,9 +205,10 @@ impl<'q> Checker<'q> {
                 self.report(d);
             }
         }
-        self.report([
-            Diagnostic::new(Code::RP9001, "nested queries are not supported yet").at(span, "cannot be run")
-        ]);
+        if self.path.is_empty() {
+            self.report([Diagnostic::new(Code::RP9001, "nested queries are not supported yet")
+                .at(span, "cannot be run")]);
+        }
         self.path.push(full);
         let inner = self.node(child, negated);
         self.path.pop();
@@ -336,9 +346,12 @@ impl<'q> Checker<'q> {
         let raw = value.span.slice(self.text);
         if let TermValue::Text { quoted: true, text } = &value.value {
             if text.contains('*') {
-                self.report([Diagnostic::new(Code::RP1004, "an asterisk inside quotes is a plain character")
-                    .at(value.span, "no pattern")
-                    .help("leave the quotes out for a pattern, and escape spaces' neighbours and reserved characters with `\\`")]);
+                self.report([Diagnostic::new(
+                    Code::RP1004,
+                    "an asterisk inside quotes is a plain character",
+                )
+                .at(value.span, "no pattern")
+                .help("for a pattern, leave the quotes out and write `\\` before each reserved character")]);
             }
             return;
         }
@@ -369,6 +382,21 @@ fn clause<'q>(target: Option<Target<'q>>, ask: Ask<'q>, span: Span) -> Typed<'q>
         Some(target) => Typed::Clause(Clause { target, ask, span }),
         None => Typed::Nothing,
     }
+}
+
+/// Whether the value at a place stands beside the same value in another case: `(Success or success)` is
+/// written on purpose, for sources that do not keep to the enumeration.
+fn has_twin(parts: &[Node], at: Span) -> bool {
+    let texts = || {
+        parts.iter().filter_map(|n| match &n.kind {
+            NodeKind::Is { value: Term { value: TermValue::Text { text, .. }, span }, .. } => {
+                Some((text, *span))
+            }
+            _ => None,
+        })
+    };
+    let Some((own, _)) = texts().find(|(_, span)| *span == at) else { return false };
+    texts().any(|(other, span)| span != at && other.eq_ignore_ascii_case(own))
 }
 
 /// What can never match is always true below a `not`.

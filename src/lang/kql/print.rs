@@ -181,3 +181,108 @@ fn escape(text: &str, first: bool, last: bool) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ast::RangeOp;
+    use super::super::lexer::is_trimmed;
+    use super::super::parse;
+    use super::*;
+    use crate::source::Span;
+    use proptest::prelude::*;
+
+    fn printed(query: &str) -> String {
+        print(&parse(query).query.unwrap())
+    }
+
+    #[test]
+    fn one_form_for_all_spellings() {
+        assert_eq!(printed("a:x OR   a : y"), "a: (x or y)");
+        assert_eq!(printed("a:(x or (y and not z))"), "a: (x or y and not z)");
+        assert_eq!(printed("(a:x AND b:y) OR not (c<1)"), "a: x and b: y or not c < 1");
+        assert_eq!(printed("(a:x or b:y) and c:(d or e)"), "(a: x or b: y) and c: (d or e)");
+        assert_eq!(printed("not (a:x or a:y)"), "not a: (x or y)");
+        assert_eq!(printed("n:{a:x and b:*}"), "n: { a: x and b: * }");
+        assert_eq!(printed("null:x"), "x");
+        assert_eq!(printed(r#""a b" : "c\\d\"""#), r#""a b": "c\\d\"""#);
+        assert_eq!(printed(r"a:x\*y*"), r"a: x\*y*");
+        assert_eq!(printed(r"a:this \or that\u006eot"), r"a: this \or that\u006eot");
+    }
+
+    fn term(value: TermValue) -> Term {
+        Term { value, span: Span::default() }
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        r#"([a-z]|[ \t\n]|[\\():<>"*{}]| and | or | Not |not|\PC){0,12}"#
+    }
+
+    fn any_term() -> impl Strategy<Value = Term> {
+        prop_oneof![
+            1 => Just(TermValue::Null),
+            1 => any::<bool>().prop_map(TermValue::Bool),
+            3 => text().prop_map(|t| TermValue::Text { text: t.into(), quoted: true }),
+            4 => text().prop_map(|t| {
+                let text = t.trim_matches(is_trimmed);
+                let quoted = matches!(text, "null" | "true" | "false");
+                TermValue::Text { text: text.into(), quoted }
+            }),
+            3 => prop::collection::vec(text(), 2..4).prop_map(|mut parts| {
+                if let Some(first) = parts.first_mut() {
+                    *first = first.trim_start_matches(is_trimmed).to_owned();
+                }
+                if let Some(last) = parts.last_mut() {
+                    *last = last.trim_end_matches(is_trimmed).to_owned();
+                }
+                TermValue::Wildcard(parts.into_iter().map(Into::into).collect())
+            }),
+        ]
+        .prop_map(term)
+    }
+
+    fn any_field() -> impl Strategy<Value = Arc<Term>> {
+        prop_oneof![
+            2 => "[ab]".prop_map(|t| term(TermValue::Text { text: t.into(), quoted: false })),
+            1 => any_term(),
+        ]
+        .prop_map(Arc::new)
+    }
+
+    fn any_node() -> impl Strategy<Value = Node> {
+        let op = prop_oneof![
+            Just(RangeOp::Less),
+            Just(RangeOp::LessEqual),
+            Just(RangeOp::Greater),
+            Just(RangeOp::GreaterEqual)
+        ];
+        let leaf = prop_oneof![
+            3 => (prop::option::weighted(0.8, any_field()), any_term()).prop_map(|(field, value)| {
+                NodeKind::Is { field: field.filter(|f| f.value != TermValue::Null), value }
+            }),
+            1 => (any_field(), op, any_term())
+                .prop_map(|(field, op, value)| NodeKind::Range { field, op, value }),
+        ];
+        let node = |kind| Node { kind, span: Span::default() };
+        leaf.prop_map(node).prop_recursive(5, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 2..4).prop_map(NodeKind::And),
+                prop::collection::vec(inner.clone(), 2..4).prop_map(NodeKind::Or),
+                inner.clone().prop_map(|n| NodeKind::Not(Box::new(n))),
+                (any_field(), inner)
+                    .prop_map(|(path, child)| NodeKind::Nested { path, child: Box::new(child) }),
+            ]
+            .prop_map(node)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_to_the_same_tree(root in prop::option::weighted(0.97, any_node())) {
+            let query = Query { root };
+            let text = print(&query);
+            let parsed = parse(&text);
+            prop_assert_eq!(parsed.query.as_ref(), Some(&query), "{} {:?}", text, parsed.diagnostics);
+            prop_assert_eq!(&text, &print(parsed.query.as_ref().unwrap()));
+        }
+    }
+}

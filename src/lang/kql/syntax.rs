@@ -72,15 +72,35 @@ impl Parser<'_> {
 
     /// An error for an unquoted text that cannot go on at `pos`, with the text as it should be written.
     fn unescaped(&mut self, from: usize, message: &str, label: &str) {
+        if self.lexer.next() == Some(b'\\') && self.lexer.space(self.lexer.pos + 1) > 0 {
+            let d = Diagnostic::new(Code::RP0102, message)
+                .at(self.here(self.lexer.pos), label)
+                .help("remove it: spaces inside a field or value need no backslash");
+            return self.report(d);
+        }
         let whole = self.word_from(from);
         let at = self.lexer.pos;
         let raw = whole.slice(self.lexer.text);
-        let (safe, what) = written(raw);
+        let (safe, what) = match self.needless_backslash(whole) {
+            Some(plain) => (plain, ": no backslash is needed there"),
+            None => written(raw),
+        };
         let d = Diagnostic::new(Code::RP0102, message)
             .at(self.here(at), label)
             .help(format!("write `{safe}`{what}"))
             .fix(whole, safe, Safety::Suggested);
         self.report(d);
+    }
+
+    /// The text without a backslash that stands before a character which needs none, as in `a\.b`.
+    fn needless_backslash(&self, whole: Span) -> Option<String> {
+        let at = self.lexer.pos;
+        let next = self.lexer.char_at(at + 1)?;
+        if self.lexer.next() != Some(b'\\') || next.is_alphanumeric() {
+            return None;
+        }
+        let before = self.lexer.slice(whole.start as usize, at);
+        Some(format!("{before}{}", self.word_from(at + 1).slice(self.lexer.text)))
     }
 
     fn unterminated(&mut self, open: usize) {
@@ -136,6 +156,15 @@ impl Parser<'_> {
             Some('>') if matches!(place, Place::Bound(super::ast::RangeOp::Less)) => {
                 syntax("KQL has no `<>`", Span::new(at - 1, at + 1), "not an operator")
                     .help("write `not field: value`")
+            }
+            Some(c @ ('<' | '>')) if let Place::Field(field) = place => {
+                let name = field.slice(self.lexer.text);
+                syntax(
+                    format!("a colon and `{c}` cannot stand together"),
+                    self.here(at),
+                    "a value is expected here",
+                )
+                .help(format!("a comparison has no colon: write `{name} {c} …`"))
             }
             Some(c) => {
                 syntax(format!("{what} is missing before `{c}`"), self.here(at), "expected before this").help(
@@ -210,7 +239,19 @@ impl Parser<'_> {
         let written_before = last.span.slice(text);
         let keyword = written_before.rsplit([' ', '\t', '\n', '\r', '\u{a0}']).next().unwrap_or("");
         let is_keyword = ["not", "and", "or"].iter().any(|w| keyword.eq_ignore_ascii_case(w));
+        let foreign =
+            ["in", "like", "is", "contains", "matches"].iter().any(|w| keyword.eq_ignore_ascii_case(w));
         let d = match found {
+            '(' | '"' if foreign && last.kind == LastKind::Bare && keyword.len() < written_before.len() => {
+                let end = last.span.end as usize;
+                let field = written_before.get(..written_before.len() - keyword.len()).unwrap_or("").trim();
+                syntax(
+                    format!("KQL has no operator `{keyword}`"),
+                    Span::new(end - keyword.len(), end),
+                    "read as part of a value",
+                )
+                .help(format!("write `{field}: value`, `{field}: pre*` or `{field}: (a or b)`"))
+            }
             '\\' => {
                 let from = self.word_start(start, at);
                 return self.unescaped(from, "this backslash escapes nothing", "not an escape");
@@ -247,7 +288,12 @@ impl Parser<'_> {
             c => syntax(format!("expected `and`, `or` or the end, found `{c}`"), self.here(at), "not expected here")
                 .help(format!("a `{c}` that belongs to a value is written `\\{c}`, or inside double quotes")),
         };
-        self.report(d);
+        let quotes = written_before.starts_with('\'');
+        self.report(if quotes {
+            d.note("single quotes are plain characters in KQL; only `\"` quotes")
+        } else {
+            d
+        });
     }
 
     fn is_word_end(&self, at: usize) -> bool {
@@ -310,4 +356,144 @@ fn written(raw: &str) -> (String, &'static str) {
         out.push(c);
     }
     (out, " (`\\` before each reserved character)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use proptest::prelude::*;
+
+    /// The only error of a query: its message, the text it points at, its help.
+    fn error(query: &str) -> (String, String, String) {
+        let found = parse(query).diagnostics;
+        assert_eq!(found.len(), 1, "{query}: {found:?}");
+        let d = found.first().unwrap();
+        let at = d.span().unwrap().slice(query).to_owned();
+        (d.message.clone(), at, d.help.clone().unwrap_or_default())
+    }
+
+    #[test]
+    fn what_kibana_refuses_is_refused() {
+        for query in [
+            "a:",
+            "a:()",
+            "n:{ }",
+            "a:(b",
+            "a:b)",
+            "(a) b",
+            "a:\"x\" y",
+            "a:\"x",
+            "a:not b",
+            "not not a:b",
+            "not(a:b)",
+            "(a:b)or (c:d)",
+            "a:can\\\\not b",
+            "canNOT b",
+            "a\\.b:c",
+            "> 3",
+            "a <> 3",
+            "a:b:c",
+            "a { b:c }",
+            "a:b and ",
+            "a:(b c:d)",
+            "n:{ a:b",
+            "n:{ a:b )",
+            "a > (1 or 2)",
+            "a:\"x\\\"",
+            "a\\ b:c",
+        ] {
+            let parsed = parse(query);
+            assert!(parsed.query.is_none() && !parsed.diagnostics.is_empty(), "{query}");
+        }
+    }
+
+    #[test]
+    fn odd_but_valid_queries_are_accepted() {
+        for query in [
+            "",
+            " \n ",
+            "and",
+            "or",
+            "not",
+            "x and",
+            "a:b or",
+            "AND x",
+            "x and and y",
+            "a:(and or not)",
+            "\"a b\":c",
+            "a b:c d",
+            "n*:{ x:y }",
+            "a:(b or not (c and d))",
+            "not (a:b)",
+            "null: x",
+            "a > null",
+            "a:/* c */",
+            "a:'x'",
+            "a:b\u{a0}and\u{a0}c:d",
+            "a:\\u0041",
+            "a:b, c",
+            "f:{1 TO 2}",
+            "a:==b",
+        ] {
+            assert!(parse(query).query.is_some(), "{query}: {:?}", parse(query).diagnostics);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_place_and_say_what_to_write() {
+        let (message, at, help) = error("user.name: not root");
+        assert_eq!(message, "`not` cannot stand between a field and its value");
+        assert_eq!(
+            (at.as_str(), help.as_str()),
+            ("not", "write `not user.name: …`, or `user.name: (not …)`")
+        );
+        let (message, at, help) = error("source.ip: 2001:db8::7");
+        assert_eq!(message, "a colon inside a value must be escaped or quoted");
+        assert_eq!((at.as_str(), help.as_str()), (":", "write `\"2001:db8::7\"`"));
+        assert_eq!(error(r"p:D:\Tools\*").2, r"write `D\:\\Tools\\*` (`\` before each reserved character)");
+        assert_eq!(error("a:\"x\" or\"y\"").2, "write ` or ` with a space on both sides");
+        assert_eq!(error("NOT(a:b)").0, "a space is missing between `NOT` and `(`");
+        assert_eq!(error("a:I cannot go").1, "cannot");
+        assert_eq!(error("a:(b or (c and d)").1, "(");
+        assert_eq!(error("a:b) ").0, "`)` without a `(` before it");
+        assert_eq!(error(r"a\-b:c").2, "write `a-b:c`: no backslash is needed there");
+        assert_eq!(error("a in (b, c)").0, "KQL has no operator `in`");
+        assert_eq!(error("a:>5").2, "a comparison has no colon: write `a > …`");
+        assert_eq!(error("a:x b:y").0, "`and` or `or` is missing before this condition");
+    }
+
+    #[test]
+    fn reading_goes_on_after_an_error() {
+        let found = parse("a:b:c and d:not e or f:\"g\"h and i:(k").diagnostics;
+        let places: Vec<u32> = found.iter().filter_map(|d| Some(d.span()?.start)).collect();
+        assert_eq!(places, [3, 12, 26, 34]);
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_does_not_overflow() {
+        let fine = format!("{}a{}", "(".repeat(200), ")".repeat(200));
+        assert!(parse(&fine).query.is_some());
+        let deep = format!("{}a{}", "(".repeat(100_000), ")".repeat(100_000));
+        assert_eq!(parse(&deep).diagnostics.first().unwrap().code, crate::diag::Code::RP0104);
+        assert!(parse(&"a:{".repeat(100_000)).query.is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused_with_a_reason(
+            text in r#"([a-zé]|[ \n\x{a0}]|[\\():<>"*{}]| and | or |not |\\u00e9|\PC){0,40}"#
+        ) {
+            let parsed = parse(&text);
+            prop_assert_eq!(parsed.query.is_none(), !parsed.diagnostics.is_empty());
+            for d in &parsed.diagnostics {
+                for label in &d.labels {
+                    prop_assert!(text.get(label.span.range()).is_some(), "{:?}", d);
+                }
+            }
+            if let Some(query) = &parsed.query {
+                let again = parse(&super::print::print(query));
+                prop_assert_eq!(again.query.as_ref(), Some(query));
+            }
+        }
+    }
 }
