@@ -1,6 +1,7 @@
 //! rulepack: detection rules for Elastic Security and OpenSearch, checked, tested and replayed offline.
 //! ARCHITECTURE.md says which module may call which.
 
+pub mod cli;
 pub mod diag;
 pub mod emit;
 pub mod es;
@@ -9,6 +10,9 @@ pub mod lang;
 pub mod lint;
 pub mod pack;
 pub mod plan;
+pub mod render;
+pub mod replay;
 pub mod schema;
 pub mod source;
+pub mod trial;
 pub mod value;

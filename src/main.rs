@@ -1,3 +1,5 @@
 //! The `rulepack` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    rulepack::cli::main()
+}

@@ -100,8 +100,9 @@ pub struct Reject {
 pub enum Test {
     /// No document.
     Never,
-    /// Every document, values or not (a `constant_keyword` that fits).
-    Always,
+    /// A `constant_keyword`: the answer for documents of its index, and the condition for a document
+    /// that names another value, because it comes from another index.
+    Constant(bool, Box<Test>),
     /// Any indexed value.
     Exists,
     /// A whole string.
@@ -161,7 +162,7 @@ impl Prepare<'_> {
         }
         match op {
             Op::Exists => Ok(match kind {
-                Kind::ConstantKeyword if self.ty.constant.is_some() => Test::Always,
+                Kind::ConstantKeyword => self.constant(Test::Exists, |_| true),
                 _ => Test::Exists,
             }),
             Op::Term(value, case) => self.term(value, *case),
@@ -231,10 +232,12 @@ impl Prepare<'_> {
         let text = value.text();
         match self.ty.kind {
             Kind::Keyword | Kind::Wildcard | Kind::Flattened => Ok(Test::Equals(self.normalize(&text), case)),
-            Kind::ConstantKeyword => Ok(self.constant(|c| match case {
-                Case::Sensitive => c == text,
-                Case::Insensitive => c.eq_ignore_ascii_case(&text),
-            })),
+            Kind::ConstantKeyword => {
+                Ok(self.constant(Test::Equals(text.as_ref().into(), case), |c| match case {
+                    Case::Sensitive => c == text,
+                    Case::Insensitive => c.eq_ignore_ascii_case(&text),
+                }))
+            }
             Kind::Text | Kind::MatchOnlyText => Ok(token(Test::Equals(text.as_ref().into(), case))),
             k if k.is_integer() => match number(value) {
                 Some(Number::Int(i)) => Ok(Test::Ints(i, i)),
@@ -274,11 +277,8 @@ impl Prepare<'_> {
         }
     }
 
-    fn constant(&self, f: impl FnOnce(&str) -> bool) -> Test {
-        match &self.ty.constant {
-            Some(c) if f(c) => Test::Always,
-            _ => Test::Never,
-        }
+    fn constant(&self, own: Test, f: impl FnOnce(&str) -> bool) -> Test {
+        Test::Constant(self.ty.constant.as_deref().is_some_and(f), Box::new(own))
     }
 
     fn double(&self, n: Number) -> f64 {
@@ -320,7 +320,9 @@ impl Prepare<'_> {
             Kind::Keyword | Kind::Wildcard | Kind::Flattened | Kind::Version => {
                 Ok(Test::Wildcard(if self.ty.lowercase { pattern.lowercased() } else { pattern.clone() }))
             }
-            Kind::ConstantKeyword => Ok(self.constant(|c| pattern.matches(c))),
+            Kind::ConstantKeyword => {
+                Ok(self.constant(Test::Wildcard(pattern.clone()), |c| pattern.matches(c)))
+            }
             Kind::Text | Kind::MatchOnlyText => {
                 Ok(token(Test::Wildcard(if query_string { pattern.lowercased() } else { pattern.clone() })))
             }
@@ -335,7 +337,7 @@ impl Prepare<'_> {
             message: format!("in the regular expression, {e}"),
         })?;
         match self.ty.kind {
-            Kind::ConstantKeyword => Ok(self.constant(|c| regexp.matches(c))),
+            Kind::ConstantKeyword => Ok(self.constant(Test::Regexp(regexp.clone()), |c| regexp.matches(c))),
             Kind::Text | Kind::MatchOnlyText => Ok(token(Test::Regexp(regexp))),
             Kind::Flattened if self.key_below => {
                 reject(Code::RP0302, "a regular expression does not work below a flattened field")
@@ -577,7 +579,6 @@ pub fn fits(ty: &FieldType, scalar: &Scalar) -> bool {
         Kind::Boolean => indexed_bool(scalar).is_some(),
         Kind::Date | Kind::DateNanos => ty.format.is_some() || date_value(ty, scalar).is_some(),
         Kind::Ip => indexed_ip(scalar).is_some(),
-        Kind::ConstantKeyword => ty.constant.as_deref().is_none_or(|c| c == scalar.text()),
         Kind::Object | Kind::Nested | Kind::Flattened => false,
         _ => true,
     }
@@ -588,7 +589,7 @@ impl Test {
     pub fn matches(&self, ty: &FieldType, cell: &Cell) -> bool {
         match self {
             Test::Never => return false,
-            Test::Always => return true,
+            Test::Constant(own, _) if cell.values.is_empty() => return *own,
             _ => {}
         }
         cell.values.iter().any(|v| self.value(ty, v))
@@ -599,7 +600,7 @@ impl Test {
     pub fn value(&self, ty: &FieldType, scalar: &Scalar) -> bool {
         match self {
             Test::Never => false,
-            Test::Always => true,
+            Test::Constant(_, test) => test.value(ty, scalar),
             Test::Exists => match ty.kind {
                 k if k.is_keyword() => indexed_text(ty, scalar).is_some(),
                 Kind::Object | Kind::Nested => false,

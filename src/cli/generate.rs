@@ -1,0 +1,240 @@
+//! `rulepack generate`: Detection Engine JSON, written or compared.
+
+use super::Exit;
+use super::files;
+use super::pack::{FindingFormat, Opened, Selection, open};
+use super::terminal::{Terminal, count};
+use crate::diag::{Code, Diagnostic, Severity};
+use crate::emit::{self, Check, Generated};
+use crate::pack::CompiledRule;
+use crate::render;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Write Detection Engine JSON
+///
+/// One file per rule and rules.ndjson, in the folder that rulepack.toml names ([generate] dir). The bytes
+/// depend on the rules alone. `--check` writes nothing and fails when a file is stale.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  rulepack generate\n  rulepack generate --check\n  \
+rulepack generate --rules ../other/rules --out /tmp/json")]
+pub struct GenerateArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Compare only; exit 1 when a file is stale
+    #[arg(long)]
+    check: bool,
+    /// Write to this folder instead
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The product (opensearch: not supported yet)
+    #[arg(long = "for", value_name = "PRODUCT", default_value = "kibana")]
+    product: Product,
+    /// Apply the overlays of a target (not supported yet)
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Write a catalogue and a page per rule (not supported yet)
+    #[arg(long)]
+    docs: bool,
+    /// How to show findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: FindingFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Product {
+    Kibana,
+    Opensearch,
+}
+
+/// What generating would change.
+pub struct Compared {
+    /// The wanted files.
+    pub generated: Generated,
+    /// The difference from what lies there; `None` when no folder is configured.
+    pub check: Option<Check>,
+}
+
+/// Generates in memory and compares with the configured folder.
+pub fn compare(opened: &Opened, rules: &[CompiledRule]) -> Compared {
+    let config = &opened.pack.config;
+    let generated = emit::generate(rules, config, config.bundle);
+    let check = config.generate_dir.as_ref().map(|dir| {
+        let existing = read_all(&opened.pack.root.join(dir));
+        emit::check(&existing, &generated.files)
+    });
+    Compared { generated, check }
+}
+
+/// Every file below a folder, by its path.
+fn read_all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    let walker = ignore::WalkBuilder::new(dir).standard_filters(false).hidden(true).follow_links(false).build();
+    for entry in walker.flatten().filter(|e| e.file_type().is_some_and(|t| t.is_file())) {
+        if let (Ok(relative), Ok(bytes)) = (entry.path().strip_prefix(dir), std::fs::read(entry.path())) {
+            out.insert(relative.to_string_lossy().replace('\\', "/"), bytes);
+        }
+    }
+    out
+}
+
+/// Runs the command.
+pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
+    let later = [
+        (args.product == Product::Opensearch, "`--for opensearch`"),
+        (args.target.is_some(), "`--target`"),
+        (args.docs, "`--docs`"),
+    ];
+    if let Some((_, what)) = later.iter().find(|(given, _)| *given) {
+        terminal.complain(&Diagnostic::new(Code::RP9001, format!("{what} is not supported yet")));
+        return Exit::Findings;
+    }
+    let opened = match open(&args.selection.all(), terminal) {
+        Ok(o) => o,
+        Err(exit) => return exit,
+    };
+    let rules = opened.compile();
+    let config = &opened.pack.config;
+    let Some(dir) = args.out.clone().or_else(|| config.generate_dir.as_ref().map(|d| opened.pack.root.join(d))) else {
+        terminal.note("error: rulepack.toml names no folder for generated files");
+        terminal.note("help: add `[generate]` with `dir = \"generated\"`, or give --out DIR");
+        return Exit::Usage;
+    };
+    // a folder of its own gets both forms, whatever the configuration says
+    let bundle = config.bundle || args.out.is_some();
+    let generated = emit::generate(&rules, config, bundle);
+    let mut found = generated.diagnostics.clone();
+    if args.out.is_none() {
+        found.extend(rules.iter().flat_map(|r| r.diagnostics.iter().filter(|d| d.severity == Severity::Error).cloned()));
+    }
+    let unreadable: Vec<_> = opened.files().iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.clone()).collect();
+    found.extend(unreadable);
+    crate::diag::sort(&mut found);
+    let existing = read_all(&dir);
+    let mut check = emit::check(&existing, &generated.files);
+    if !opened.is_whole() {
+        // a selection says nothing about the other rules' files, nor about the bundle of all
+        check.extra.clear();
+        check.stale.retain(|s| s.path != BUNDLE);
+    }
+    let exit = if args.check { report(&args, &check, &found, terminal) } else { write(&args, &opened, &dir, &generated, &check, &found, terminal) };
+    if generated.placeholders > 0 {
+        terminal.remark(&format!("note: {} of investigation guides left as they are", count(generated.placeholders, "placeholder")));
+    }
+    exit
+}
+
+const BUNDLE: &str = "rules.ndjson";
+
+fn findings(args: &GenerateArgs, found: &[Diagnostic], terminal: &mut Terminal) -> usize {
+    if args.format == FindingFormat::Json {
+        return found.iter().filter(|d| d.severity == Severity::Error).count();
+    }
+    terminal.findings(found, args.format.into());
+    found.iter().filter(|d| d.severity == Severity::Error).count()
+}
+
+fn report(args: &GenerateArgs, check: &Check, found: &[Diagnostic], terminal: &mut Terminal) -> Exit {
+    let errors = findings(args, found, terminal);
+    let stale = check.stale.len() + check.missing.len() + check.extra.len();
+    match args.format {
+        FindingFormat::Json => {
+            let out = json!({
+                "stale": check.stale.iter().map(|s| s.path.clone()).collect::<Vec<_>>(),
+                "missing": check.missing,
+                "extra": check.extra,
+                "diagnostics": found.iter().map(render::diagnostic_json).collect::<Vec<_>>(),
+            });
+            terminal.line(&out.to_string());
+        }
+        FindingFormat::Text => {
+            for s in &check.stale {
+                terminal.line(&format!("~ stale    {}", s.path));
+                if !terminal.quiet && s.path != BUNDLE {
+                    for line in s.diff.lines().take(40) {
+                        terminal.line(&format!("    {line}"));
+                    }
+                }
+            }
+            check.missing.iter().for_each(|p| terminal.line(&format!("+ missing  {p}")));
+            check.extra.iter().for_each(|p| terminal.line(&format!("- extra    {p}")));
+        }
+        FindingFormat::Github => {
+            let paths = check.stale.iter().map(|s| &s.path).chain(&check.missing).chain(&check.extra);
+            for path in paths {
+                terminal.line(&format!("::error title={}%3A stale generated file::{path}: run `rulepack generate`", Code::RP0709));
+            }
+        }
+        FindingFormat::Concise | FindingFormat::Ndjson => {}
+    }
+    if errors == 0 && stale == 0 {
+        terminal.remark("ok: the generated files are up to date");
+        return Exit::Fine;
+    }
+    let mut parts = Vec::new();
+    if errors > 0 {
+        parts.push(count(errors, "error"));
+    }
+    if stale > 0 {
+        parts.push(format!("{} stale", count(stale, "file")));
+    }
+    terminal.note(&format!("failed: {}", parts.join(", ")));
+    if stale > 0 {
+        terminal.note("        rulepack generate");
+    }
+    Exit::Findings
+}
+
+fn write(
+    args: &GenerateArgs,
+    opened: &Opened,
+    dir: &Path,
+    generated: &Generated,
+    check: &Check,
+    found: &[Diagnostic],
+    terminal: &mut Terminal,
+) -> Exit {
+    let errors = findings(args, found, terminal);
+    let whole = opened.is_whole() || args.out.is_some();
+    let (mut written, mut removed) = (0, 0);
+    for (path, bytes) in &generated.files {
+        if !whole && path == BUNDLE {
+            continue;
+        }
+        let changed = check.missing.contains(path) || check.stale.iter().any(|s| s.path == *path);
+        if !changed {
+            continue;
+        }
+        if let Err(why) = files::write(&dir.join(path), bytes) {
+            terminal.note(&format!("error: {}: {why}", dir.join(path).display()));
+            return Exit::Findings;
+        }
+        written += 1;
+    }
+    // only what this command once wrote may go, and only from the pack's own folder
+    if args.out.is_none() && opened.is_whole() && errors == 0 {
+        for path in &check.extra {
+            if path.ends_with(".json") && std::fs::remove_file(dir.join(path)).is_ok() {
+                removed += 1;
+            }
+        }
+    }
+    let mut text = format!("{} in {}: {written} written", count(generated.files.len(), "file"), dir.display());
+    if removed > 0 {
+        text.push_str(&format!(", {removed} removed"));
+    }
+    text.push_str(&format!(", {} unchanged", generated.files.len() - written));
+    for name in &generated.left_out {
+        terminal.note(&format!("left out: {name}, because of its errors"));
+    }
+    if errors > 0 {
+        terminal.note(&format!("failed: {} · {text}", count(errors, "error")));
+        return Exit::Findings;
+    }
+    if !terminal.quiet {
+        terminal.line(&format!("ok: {text}"));
+    }
+    Exit::Fine
+}

@@ -1,0 +1,93 @@
+//! `rulepack init`: scaffolds a pack.
+
+use super::Exit;
+use super::files;
+use super::terminal::{Terminal, count};
+use crate::pack::{CONFIG, bundled};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Scaffold a pack
+///
+/// Writes rulepack.toml and the folders. With `--with aws-iam` the bundled pack of AWS IAM rules comes
+/// along, with tests and fixtures. Files that exist are never overwritten.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  rulepack init\n  rulepack init --with aws-iam && rulepack generate && rulepack ci")]
+pub struct InitArgs {
+    /// The folder
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// A bundled pack to start from: aws-iam
+    #[arg(long, value_name = "PACK")]
+    with: Option<String>,
+    /// The pack's name; by default that of the folder
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(args: InitArgs, terminal: &mut Terminal) -> Exit {
+    let with = match args.with.as_deref() {
+        None => false,
+        Some(bundled::NAME) => true,
+        Some(other) => {
+            terminal.note(&format!("error: there is no bundled pack `{other}`"));
+            terminal.note(&format!("help: `--with {}`", bundled::NAME));
+            return Exit::Usage;
+        }
+    };
+    let dir = args.dir.as_path();
+    if dir.join(CONFIG).exists() {
+        terminal.note(&format!("error: {} exists already", dir.join(CONFIG).display()));
+        terminal.note("help: `rulepack ci` checks the pack");
+        return Exit::Usage;
+    }
+    if dir.join("detection_rules").is_dir() || dir.join("_config.yaml").is_file() {
+        terminal.note("note: this looks like a tree of elastic/detection-rules; taking over its settings is not supported yet");
+    }
+    let name = args.name.unwrap_or_else(|| name_of(dir, with));
+    let config = bundled::CONFIG.replacen(&format!("name = \"{}\"", bundled::NAME), &format!("name = \"{name}\""), 1);
+    let mut wanted: Vec<(PathBuf, Vec<u8>)> = vec![(dir.join(CONFIG), config.into_bytes())];
+    if with {
+        wanted.extend(bundled::FILES.iter().map(|(path, bytes)| (dir.join(path), bytes.to_vec())));
+    } else {
+        for folder in ["rules-toml", "tests/rules", "tests/fixtures"] {
+            wanted.push((dir.join(folder).join(".gitkeep"), Vec::new()));
+        }
+    }
+    let (mut written, mut kept) = (0, 0);
+    for (path, bytes) in wanted {
+        if path.exists() {
+            kept += 1;
+            continue;
+        }
+        if let Err(why) = files::write(&path, &bytes) {
+            terminal.note(&format!("error: {}: {why}", path.display()));
+            return Exit::Findings;
+        }
+        written += 1;
+    }
+    let kept = if kept > 0 { format!(", {} left as they were", count(kept, "file")) } else { String::new() };
+    terminal.line(&format!("ok: pack {name} is set up, {} written{kept}", count(written, "file")));
+    if !terminal.quiet {
+        if with {
+            terminal.line("    rulepack generate && rulepack ci");
+        } else {
+            terminal.line("    rulepack new aws/iam/my_first_rule");
+        }
+    }
+    Exit::Fine
+}
+
+/// A name for the pack in this folder: letters, digits and dashes.
+fn name_of(dir: &Path, with: bool) -> String {
+    let folder = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
+    let base = folder.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name: String = base.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name = name.trim_matches('-').to_owned();
+    match name.is_empty() {
+        false => name,
+        true if with => bundled::NAME.to_owned(),
+        true => "detections".to_owned(),
+    }
+}

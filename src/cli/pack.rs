@@ -1,0 +1,177 @@
+//! What all verbs about rules share: which pack, which rules of it, and its findings.
+
+use super::Exit;
+use super::terminal::Terminal;
+use crate::diag::Severity;
+use crate::pack::{CompiledRule, Pack, RuleFile};
+use crate::render::Format;
+use clap::{Args, ValueEnum};
+use std::path::{Path, PathBuf};
+
+/// Which rules.
+#[derive(Args, Clone, Default)]
+pub struct Selection {
+    /// Rules: names, paths, globs, rule ids, tag:… or severity:… (default: all)
+    #[arg(value_name = "RULE")]
+    pub positional: Vec<String>,
+    #[command(flatten)]
+    pub flag: RulesFlag,
+}
+
+/// Which rules, for verbs whose positional arguments are events.
+#[derive(Args, Clone, Default)]
+pub struct RulesFlag {
+    /// Rules: names, paths, globs, rule ids, tag:… or severity:…; or a folder of rules outside the pack
+    #[arg(short, long = "rules", value_name = "SEL")]
+    pub rules: Vec<String>,
+}
+
+impl Selection {
+    /// All selectors.
+    pub fn all(&self) -> Vec<String> {
+        self.positional.iter().chain(&self.flag.rules).cloned().collect()
+    }
+}
+
+/// Formats of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FindingFormat {
+    /// For people
+    Text,
+    /// A line each
+    Concise,
+    /// One document
+    Json,
+    /// An object a line
+    Ndjson,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+impl From<FindingFormat> for Format {
+    fn from(f: FindingFormat) -> Format {
+        match f {
+            FindingFormat::Text => Format::Text,
+            FindingFormat::Concise => Format::Concise,
+            FindingFormat::Json => Format::Json,
+            FindingFormat::Ndjson => Format::Ndjson,
+            FindingFormat::Github => Format::Github,
+        }
+    }
+}
+
+/// A pack and the rules that were asked for.
+pub struct Opened {
+    /// The pack.
+    pub pack: Pack,
+    /// The selectors, as the pack takes them.
+    selectors: Vec<String>,
+    /// Whether the pack was given by path rather than found.
+    pub outside: bool,
+}
+
+impl Opened {
+    /// The selected files; `open` has made sure that there are some.
+    pub fn files(&self) -> Vec<&RuleFile> {
+        self.pack.select(&self.selectors).unwrap_or_default()
+    }
+
+    /// Whether all rules are selected.
+    pub fn is_whole(&self) -> bool {
+        self.selectors.is_empty()
+    }
+
+    /// The selected rules, compiled.
+    pub fn compile(&self) -> Vec<CompiledRule> {
+        self.pack.compile(&self.files())
+    }
+
+    /// `aws-iam · 13 rules · stacks 8.19, 9.5 · fields: ECS 9.5, aws.cloudtrail 8.9`.
+    pub fn headline(&self) -> String {
+        let config = &self.pack.config;
+        let stacks: Vec<String> = config.stacks.iter().map(ToString::to_string).collect();
+        let mut fields = vec![format!("ECS {}", crate::schema::ecs_of_stack(config.newest_stack()))];
+        for c in &config.catalogues {
+            let label = format!("{} {}", c.builtin, c.package);
+            if !fields.contains(&label) {
+                fields.push(label);
+            }
+        }
+        format!(
+            "pack {} · {} · {} {} · fields: {}",
+            config.name,
+            super::terminal::count(self.files().len(), "rule"),
+            if stacks.len() == 1 { "stack" } else { "stacks" },
+            stacks.join(", "),
+            fields.join(", ")
+        )
+    }
+}
+
+/// Opens the pack that the selectors mean: the one of the working directory, or a folder or file outside
+/// it. Complains and tells the exit if there is none.
+pub fn open(selectors: &[String], terminal: &mut Terminal) -> Result<Opened, Exit> {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let root = Pack::find(&here);
+    let mut wanted = Vec::new();
+    let mut outside: Option<PathBuf> = None;
+    for selector in selectors {
+        let path = Path::new(selector);
+        let is_rules = path.is_dir() || (path.is_file() && path.extension().is_some_and(|e| e == "toml"));
+        if !is_rules {
+            wanted.push(selector.clone());
+            continue;
+        }
+        match root.as_deref().and_then(|root| inside(root, path)) {
+            Some(relative) => wanted.push(relative),
+            None => {
+                if outside.replace(path.to_owned()).is_some() {
+                    terminal.note("error: only one folder outside the pack can be read at a time");
+                    return Err(Exit::Usage);
+                }
+            }
+        }
+    }
+    let loaded = match (&outside, &root) {
+        (Some(path), _) => Pack::open(path),
+        (None, Some(root)) => {
+            // places are shown relative to the pack, so that is where they must lead
+            if *root != here && std::env::set_current_dir(root).is_err() {
+                terminal.note(&format!("error: {}: cannot be entered", root.display()));
+                return Err(Exit::Usage);
+            }
+            Pack::load(root)
+        }
+        (None, None) => Pack::load(&here),
+    };
+    let pack = match loaded {
+        Ok(pack) => pack,
+        Err(found) => {
+            found.iter().for_each(|d| terminal.complain(d));
+            terminal.note("failed: the pack could not be loaded");
+            return Err(Exit::Usage);
+        }
+    };
+    // the whole pack's rules folder is no restriction
+    let rules_folder = pack.config.rules.clone();
+    wanted.retain(|w| !w.is_empty() && *w != rules_folder && *w != ".");
+    if let Err(found) = pack.select(&wanted) {
+        found.iter().for_each(|d| terminal.complain(d));
+        terminal.note("failed: nothing was selected");
+        return Err(Exit::Usage);
+    }
+    if pack.files.is_empty() && !pack.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+        terminal.note(&format!("error: no rule in `{}`", pack.shown(&pack.config.rules)));
+        terminal.note("help: `rulepack new NAME` starts one");
+        return Err(Exit::Usage);
+    }
+    Ok(Opened { pack, selectors: wanted, outside: outside.is_some() })
+}
+
+/// A path below a folder, relative to it; `None` for one outside.
+fn inside(root: &Path, path: &Path) -> Option<String> {
+    let root = root.canonicalize().ok()?;
+    let path = path.canonicalize().ok()?;
+    let relative = path.strip_prefix(&root).ok()?;
+    Some(relative.to_string_lossy().replace('\\', "/"))
+}

@@ -1,0 +1,363 @@
+//! `rulepack replay`: what the rules would have alerted on.
+
+use super::Exit;
+use super::pack::{RulesFlag, open};
+use super::progress::Progress;
+use super::terminal::{Terminal, count, duration, thousands};
+use crate::es::date::{self, Nanos};
+use crate::lang::cloudtrail::{Converter, Options};
+use crate::pack::CompiledRule;
+use crate::replay::decision::{quoted, shorten};
+use crate::replay::{Alert, Engine, ProblemKind, Report, RunRule, input};
+use crate::trial::short;
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+/// Show what rules would have alerted on
+///
+/// Reads CloudTrail files and folders (S3 delivery, NDJSON, arrays, lookup-events, EventBridge; also .gz),
+/// ECS documents and search hits. Without INPUT, the fixtures of the pack. One pass over all input:
+/// new-terms rules take everything that is earlier as history, nothing is cut at max_signals.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  rulepack replay ~/logs/AWSLogs\n  rulepack replay -r severity:high trail.json.gz\n  \
+rulepack replay --rules ../other/rules --format ndjson logs/ > alerts.ndjson\n  \
+rulepack replay --history last-month/ this-week/")]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    rules: RulesFlag,
+    /// How to answer
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Answers,
+    /// Earlier logs: history for new-terms rules, no alerts
+    #[arg(long, value_name = "PATH")]
+    history: Vec<PathBuf>,
+    /// Exit 1 when there is an alert
+    #[arg(long)]
+    fail_on_alert: bool,
+    /// Show each alert with its evidence
+    #[arg(long)]
+    show_alerts: bool,
+    /// Without prefilter and lazy conversion: the slow way, to compare
+    #[arg(long, hide = true)]
+    no_shortcuts: bool,
+    /// Files and folders
+    input: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Answers {
+    Text,
+    Json,
+    Ndjson,
+}
+
+/// What a replay takes for granted.
+const ASSUMPTIONS: [&str; 5] = [
+    "raw CloudTrail is converted as by the AWS integration 8.9.0, with its entity mapping",
+    "no GeoIP and no ASN: `source.geo.*` and `source.as.*` are absent",
+    "`event.ingested` is `@timestamp`",
+    "one pass over all input: nothing is cut at `max_signals`",
+    "new terms: history is the input itself and --history",
+];
+
+/// Runs the command.
+pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
+    let opened = match open(&args.rules.rules, terminal) {
+        Ok(o) => o,
+        Err(exit) => return exit,
+    };
+    let mut paths = args.input.clone();
+    if paths.is_empty() {
+        let fixtures = opened.pack.root.join(&opened.pack.config.fixtures);
+        if opened.outside || !fixtures.is_dir() {
+            terminal.note("error: no input: give files or folders of events");
+            return Exit::Usage;
+        }
+        paths.push(PathBuf::from(&opened.pack.config.fixtures));
+    }
+    let compiled = opened.compile();
+    let unreadable: Vec<String> = opened.files().iter().filter(|f| f.rule.is_none()).map(|f| f.name.clone()).collect();
+    let runnable: Vec<RunRule> = compiled.iter().filter_map(RunRule::of).collect();
+    let mut engine = Engine::new(runnable, Converter::new(Options::default()));
+    if args.no_shortcuts {
+        engine = engine.without_shortcuts();
+    }
+    let started = Instant::now();
+    let bytes = Arc::new(AtomicU64::new(0));
+    let total = input::list(&paths).files.iter().map(|f| f.size).sum();
+    let progress = Progress::bytes(total, &bytes, terminal);
+    let report = engine.run(&paths, &args.history, &bytes);
+    progress.finish();
+    let took = started.elapsed();
+    let not_run = not_run(&compiled, &unreadable);
+    match args.format {
+        Answers::Ndjson => {
+            for alert in &report.alerts {
+                terminal.line(&alert_json(&engine, alert).to_string());
+            }
+            summary(&engine, &report, &not_run, took, terminal, true);
+        }
+        Answers::Json => {
+            terminal.line(&report_json(&engine, &report, &compiled, &not_run).to_string());
+            summary(&engine, &report, &not_run, took, terminal, true);
+        }
+        Answers::Text => {
+            if args.show_alerts {
+                print_alerts(&engine, &report, terminal);
+            }
+            summary(&engine, &report, &not_run, took, terminal, false);
+        }
+    }
+    let bad = !report.complete() || not_run.iter().any(|(_, _, error)| *error);
+    if bad || (args.fail_on_alert && !report.alerts.is_empty()) { Exit::Findings } else { Exit::Fine }
+}
+
+/// Rules that were not run: name, reason, whether an error of theirs is the reason.
+fn not_run(compiled: &[CompiledRule], unreadable: &[String]) -> Vec<(String, String, bool)> {
+    let mut out: Vec<(String, String, bool)> = compiled
+        .iter()
+        .filter(|c| c.plan.is_none())
+        .map(|c| {
+            let reason = c.not_run.clone().unwrap_or_else(|| "it cannot be run".to_owned());
+            (c.rule.name.clone(), reason, !c.is_unsupported())
+        })
+        .collect();
+    out.extend(unreadable.iter().map(|n| (n.clone(), "its file cannot be read".to_owned(), true)));
+    out
+}
+
+fn day(at: Nanos) -> String {
+    date::format(at).get(..10).unwrap_or("").to_owned()
+}
+
+fn moment(at: Nanos) -> String {
+    date::format(at).replace(".000Z", "Z")
+}
+
+const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
+
+/// What was read, alerts per rule, and the verdict. With `aside`, on stderr.
+fn summary(
+    engine: &Engine,
+    report: &Report,
+    not_run: &[(String, String, bool)],
+    took: Duration,
+    terminal: &mut Terminal,
+    aside: bool,
+) {
+    let mut lines = Vec::new();
+    let span = report.times.map_or(String::new(), |(from, to)| format!(", {} to {}", day(from), day(to)));
+    let rules = engine.rules().len() + not_run.len();
+    if !terminal.quiet {
+        lines.push(format!("{}, {} records{span} · {}", count(report.files, "file"), thousands(report.records), count(rules, "rule")));
+        lines.push(String::new());
+        lines.extend(per_rule(engine, report));
+        lines.extend(remarks(engine, report, not_run));
+        lines.push(String::new());
+    }
+    let alerting: std::collections::BTreeSet<usize> = report.alerts.iter().map(|a| a.rule).collect();
+    let alerts = if report.alerts.is_empty() {
+        "no alert".to_owned()
+    } else {
+        format!("{} from {}", count(report.alerts.len(), "alert"), count(alerting.len(), "rule"))
+    };
+    let mut but = Vec::new();
+    for (kind, n) in &report.problem_counts {
+        let n = usize::try_from(*n).unwrap_or(usize::MAX);
+        but.push(match kind {
+            ProblemKind::Unreadable => format!("{} could not be opened", count(n, "path")),
+            ProblemKind::Truncated => format!("{n} of {} {} not read to {} end", count(report.files, "file"), if n == 1 { "was" } else { "were" }, if n == 1 { "its" } else { "their" }),
+            ProblemKind::Record => format!("{} could not be read", count(n, "record")),
+            ProblemKind::Rule => format!("a rule failed on {}", count(n, "record")),
+        });
+    }
+    let broken = not_run.iter().filter(|(_, _, error)| *error).count();
+    if broken > 0 {
+        but.push(format!("{} could not be run", count(broken, "rule")));
+    }
+    if but.is_empty() {
+        lines.push(format!("ok: {alerts} in {} records, {}", thousands(report.records), duration(took)));
+    } else {
+        lines.push(format!("failed: {alerts} in {}, but {}", duration(took), but.join(", ")));
+        for p in &report.problems {
+            let place = if p.place.is_empty() { String::new() } else { format!(" {}", p.place) };
+            lines.push(format!("        {}{place}: {}", shorten(&p.file, 70), p.message));
+        }
+        for (kind, n) in &report.problem_counts {
+            let listed = report.problems.iter().filter(|p| p.kind == *kind).count() as u64;
+            if *n > listed {
+                lines.push(format!("        and {} more", thousands(n - listed)));
+            }
+        }
+        for (name, reason, _) in not_run.iter().filter(|(_, _, error)| *error) {
+            lines.push(format!("        {name}: {reason}"));
+        }
+    }
+    for line in lines {
+        if aside {
+            terminal.remark(&line);
+        } else {
+            terminal.line(&line);
+        }
+    }
+}
+
+fn per_rule(engine: &Engine, report: &Report) -> Vec<String> {
+    let mut counts: BTreeMap<usize, (usize, Option<Nanos>)> = BTreeMap::new();
+    for alert in &report.alerts {
+        let entry = counts.entry(alert.rule).or_default();
+        entry.0 += 1;
+        entry.1 = entry.1.max(alert.time);
+    }
+    let mut rows: Vec<(usize, &RunRule, usize, Option<Nanos>)> = counts
+        .iter()
+        .filter_map(|(r, (n, last))| {
+            let rule = engine.rules().get(*r)?;
+            let rank = SEVERITIES.iter().position(|s| *s == rule.severity).unwrap_or(SEVERITIES.len());
+            Some((rank, rule, *n, *last))
+        })
+        .collect();
+    rows.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
+    let width = rows.iter().map(|r| r.1.name.len()).max().unwrap_or(0);
+    rows.iter()
+        .map(|(_, rule, n, last)| {
+            let last = last.map_or(String::new(), |t| format!("   last {}", moment(t)));
+            let over = if *n as u64 > rule.max_signals {
+                format!("   over max_signals ({}) if they came in one run", rule.max_signals)
+            } else {
+                String::new()
+            };
+            format!("  {:8} {:width$} {:>6}{last}{over}", rule.severity, rule.name, thousands(*n as u64))
+        })
+        .collect()
+}
+
+fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)]) -> Vec<String> {
+    let mut out = Vec::new();
+    let indent = "           ";
+    let silent = (0..engine.rules().len()).filter(|r| !report.alerts.iter().any(|a| a.rule == *r)).count();
+    if silent > 0 {
+        out.push(format!("{indent}{} without an alert", count(silent, "rule")));
+    }
+    for (r, rule) in engine.rules().iter().enumerate() {
+        if report.records > 0 && !report.in_index.get(r).copied().unwrap_or(true) {
+            out.push(format!("{indent}{} looks at {}, where no record is", rule.name, rule.index.join(", ")));
+        }
+        if let Some(fields) = report.unseen.get(r).filter(|f| !f.is_empty()) {
+            let looked = report.looked_at.get(r).copied().unwrap_or(0);
+            let named: Vec<String> = fields.iter().map(|f| format!("`{f}`")).collect();
+            let looked = count(usize::try_from(looked).unwrap_or(usize::MAX), "record");
+            out.push(format!("{indent}{} reads {}, which none of the {looked} that it looked at has", rule.name, named.join(", ")));
+        }
+    }
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, reason, _) in not_run {
+        *reasons.entry(reason).or_default() += 1;
+    }
+    for (reason, n) in reasons {
+        out.push(format!("{indent}{} not run: {reason}", count(n, "rule")));
+    }
+    if report.foreign > 0 {
+        out.push(format!("{indent}{} records skipped: neither CloudTrail nor ECS", thousands(report.foreign)));
+    }
+    if report.skipped_files > 0 {
+        out.push(format!("{indent}{} skipped by name", count(report.skipped_files, "file")));
+    }
+    if report.conversion_errors > 0 {
+        out.push(format!("{indent}{} records converted with an error (event.kind: pipeline_error)", thousands(report.conversion_errors)));
+    }
+    out
+}
+
+fn print_alerts(engine: &Engine, report: &Report, terminal: &mut Terminal) {
+    for alert in &report.alerts {
+        let Some(rule) = engine.rules().get(alert.rule) else { continue };
+        let ids: Vec<&str> = alert.events.iter().map(|e| short(e)).collect();
+        let when = alert.time.map_or_else(|| "-".to_owned(), moment);
+        terminal.line(&format!("{when}  {:8} {}  {}", rule.severity, rule.name, ids.join(", ")));
+        for (name, value) in &alert.group {
+            terminal.line(&format!("    new    {name}: {}", shorten(value, 80)));
+        }
+        for evidence in &alert.evidence {
+            for (name, values) in &evidence.values {
+                let shown: Vec<String> = values.iter().take(3).map(quoted).collect();
+                terminal.line(&format!("    {name}: {}", shown.join(", ")));
+            }
+        }
+    }
+    if !report.alerts.is_empty() {
+        terminal.line("");
+    }
+}
+
+fn alert_json(engine: &Engine, alert: &Alert) -> Value {
+    let rule = engine.rules().get(alert.rule);
+    let get = |f: fn(&RunRule) -> &str| rule.map_or("", f).to_owned();
+    let evidence: Vec<Value> = alert
+        .evidence
+        .iter()
+        .map(|e| {
+            let values: Map<String, Value> = e
+                .values
+                .iter()
+                .map(|(n, v)| (n.clone(), Value::Array(v.iter().map(crate::value::Scalar::to_json).collect())))
+                .collect();
+            json!({ "clause": e.clause, "values": values })
+        })
+        .collect();
+    let group: Map<String, Value> = alert.group.iter().map(|(n, v)| (n.clone(), v.clone().into())).collect();
+    json!({
+        "rule": { "id": get(|r| &r.id), "name": get(|r| &r.name), "file": get(|r| &r.file), "title": get(|r| &r.title), "severity": get(|r| &r.severity) },
+        "time": alert.time.map(date::format),
+        "events": alert.events,
+        "group": group,
+        "file": alert.file,
+        "evidence": evidence,
+    })
+}
+
+fn report_json(engine: &Engine, report: &Report, compiled: &[CompiledRule], not_run: &[(String, String, bool)]) -> Value {
+    let rules: Vec<Value> = engine
+        .rules()
+        .iter()
+        .enumerate()
+        .map(|(r, rule)| {
+            let alerts = report.alerts.iter().filter(|a| a.rule == r).count();
+            json!({
+                "id": rule.id,
+                "name": rule.name,
+                "alerts": alerts,
+                "looked_at": report.looked_at.get(r),
+                "over_max_signals": alerts as u64 > rule.max_signals,
+                "in_index": report.in_index.get(r),
+                "fields_no_record_had": report.unseen.get(r),
+            })
+        })
+        .collect();
+    let problems: Vec<Value> = report
+        .problems
+        .iter()
+        .map(|p| json!({ "file": p.file, "place": p.place, "message": p.message }))
+        .collect();
+    json!({
+        "alerts": report.alerts.iter().map(|a| alert_json(engine, a)).collect::<Vec<_>>(),
+        "rules": rules,
+        "not_run": not_run.iter().map(|(n, why, _)| json!({ "rule": n, "reason": why })).collect::<Vec<_>>(),
+        "read": {
+            "files": report.files,
+            "records": report.records,
+            "from": report.times.map(|t| date::format(t.0)),
+            "to": report.times.map(|t| date::format(t.1)),
+        },
+        "skipped": { "files_by_name": report.skipped_files, "records_of_another_kind": report.foreign },
+        "problems": problems,
+        "complete": report.complete(),
+        "assumptions": ASSUMPTIONS,
+        "unchecked_fields": compiled.iter().map(|c| c.unchecked.len()).sum::<usize>(),
+    })
+}

@@ -1,0 +1,12 @@
+//! Rules over events: what would have alerted.
+
+pub mod decision;
+mod engine;
+pub mod events;
+pub mod input;
+pub mod newterms;
+pub mod prefilter;
+pub mod query;
+pub mod records;
+
+pub use engine::{Alert, Engine, Evidence, Examined, Problem, ProblemKind, Report, RunRule};

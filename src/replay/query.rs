@@ -1,0 +1,348 @@
+//! One query over documents: the types come from a mapping, the bundled catalogues or the data, and
+//! the answer has the shape that Elasticsearch gives.
+
+use super::events::{Body, Event, EventReader, Outcome};
+use super::input::{self, InputFile};
+use super::records;
+use crate::es::{self, date};
+use crate::lang::cloudtrail::{Converter, Needs};
+use crate::lang::{Analysis, Language, Settings, Shape, analyze};
+use crate::plan::{Plan, RunError};
+use crate::schema::{Inference, Layer, Schema, Version, aws_cloudtrail, ecs};
+use crate::value::{Access, ProjectionBuilder, Scalar};
+use serde_json::Value;
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Where documents come from; read twice when types must be looked for.
+#[derive(Debug)]
+pub enum Source {
+    /// A file.
+    File(InputFile),
+    /// A text in memory: standard input.
+    Text {
+        /// What people call it.
+        name: String,
+        /// The bytes.
+        text: Vec<u8>,
+    },
+}
+
+/// Which types apply to documents without a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Catalogs {
+    /// The bundled catalogues for documents that say they are ECS.
+    Auto,
+    /// The bundled catalogues for every document.
+    Always,
+    /// None: all types come from the mapping and the data.
+    Never,
+}
+
+/// A query and what it runs on.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Its language.
+    pub language: Language,
+    /// Its text.
+    pub text: &'a str,
+    /// Fields from mappings, most specific first.
+    pub mappings: Vec<Layer>,
+    /// What the mappings leave open.
+    pub catalogs: Catalogs,
+    /// Clock, special fields.
+    pub settings: Settings,
+    /// The documents.
+    pub sources: &'a [Source],
+}
+
+/// A document that matches.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// `_id`, or the file and the record number.
+    pub id: String,
+    /// `_index`, if known.
+    pub index: Option<String>,
+    /// The document.
+    pub source: Value,
+    time: Option<date::Nanos>,
+    tiebreaker: Option<Scalar>,
+    place: (usize, u64, usize),
+}
+
+/// A record that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// File and place.
+    pub place: String,
+    /// Why.
+    pub message: String,
+}
+
+/// The answer.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// What is known of the query; with errors, nothing ran.
+    pub analysis: Analysis,
+    /// The matching documents: for EQL in time order, else in input order.
+    pub hits: Vec<Hit>,
+    /// How many documents were looked at.
+    pub documents: u64,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
+    /// A failure while running: no answer is given.
+    pub failed: Option<RunError>,
+}
+
+/// The ECS version that documents without a mapping are typed by.
+const ECS: Version = Version(9, 5, 0);
+/// The newest AWS integration in the catalogue.
+const AWS: Version = Version(8, 9, 0);
+
+/// The schema of a query: mappings, then what the data shows, then the bundled catalogues.
+pub fn schema(mappings: &[Layer], inferred: Option<Layer>, catalogs: bool) -> Schema {
+    let mut layers = mappings.to_vec();
+    layers.extend(inferred);
+    if catalogs {
+        layers.push(aws_cloudtrail().layer(AWS));
+        layers.push(ecs().layer(ECS));
+    }
+    Schema::new(layers)
+}
+
+/// Runs a query over all documents.
+pub fn run(request: &Request<'_>, bytes: &Arc<AtomicU64>) -> Answer {
+    let converter = Converter::new(crate::lang::cloudtrail::Options::default());
+    let schema = match look(request, &converter, bytes) {
+        Ok(schema) => schema,
+        Err(unread) => return Answer { unread, ..Answer::default() },
+    };
+    let analysis = analyze(request.language, request.text, &schema, &request.settings);
+    let mut answer = Answer { analysis, ..Answer::default() };
+    if answer.analysis.has_errors() {
+        return answer;
+    }
+    if answer.analysis.shape != Shape::Events {
+        return answer;
+    }
+    let Some(plan) = answer.analysis.plan.clone() else { return answer };
+    evaluate(request, &plan, &converter, bytes, &mut answer);
+    if request.language == Language::Eql {
+        answer.hits.sort_by(|a, b| {
+            a.time
+                .cmp(&b.time)
+                .then_with(|| tiebreak(&a.tiebreaker, &b.tiebreaker))
+                .then(a.place.cmp(&b.place))
+        });
+    }
+    answer
+}
+
+/// Missing tiebreakers sort last.
+fn tiebreak(a: &Option<Scalar>, b: &Option<Scalar>) -> Ordering {
+    match (a, b) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => Ordering::Greater,
+        (Some(_), None) => Ordering::Less,
+        (Some(Scalar::Int(x)), Some(Scalar::Int(y))) => x.cmp(y),
+        (Some(x), Some(y)) => match (number(x), number(y)) {
+            (Some(x), Some(y)) => x.partial_cmp(&y).unwrap_or(Ordering::Equal),
+            _ => x.text().cmp(&y.text()),
+        },
+    }
+}
+
+fn number(s: &Scalar) -> Option<f64> {
+    match s {
+        Scalar::Int(i) => Some(*i as f64),
+        Scalar::Float(f) => Some(*f),
+        _ => None,
+    }
+}
+
+fn each(
+    request: &Request<'_>,
+    converter: &Converter,
+    needs: &Needs,
+    bytes: &Arc<AtomicU64>,
+    take: &mut dyn FnMut(Event<'_>, &str, (usize, u64, usize)),
+) -> Vec<Unread> {
+    let unread = std::cell::RefCell::new(Vec::new());
+    let reader = EventReader { converter, needs, prefilter: None, any_document: true };
+    for (number, source) in request.sources.iter().enumerate() {
+        let (name, opened): (String, std::io::Result<Box<dyn std::io::Read + Send + '_>>) = match source {
+            Source::File(file) => {
+                (file.shown(), input::open(file, bytes).map(|r| -> Box<dyn std::io::Read + Send> { r }))
+            }
+            Source::Text { name, text } => (name.clone(), Ok(Box::new(text.as_slice()))),
+        };
+        let mut opened = match opened {
+            Ok(r) => r,
+            Err(e) => {
+                unread.borrow_mut().push(Unread { place: name, message: input::reason(&e) });
+                continue;
+            }
+        };
+        records::split(
+            &mut opened,
+            &mut |record| {
+                let mut within = 0;
+                let at = |n| match record.line {
+                    Some(l) => format!("{name}:{l}"),
+                    None => format!("{name}, record {n}"),
+                };
+                reader.read(&record, &mut |outcome| match outcome {
+                    Outcome::Event(event) => {
+                        take(event, &name, (number, record.number, within));
+                        within += 1;
+                    }
+                    Outcome::Broken(message) => {
+                        unread.borrow_mut().push(Unread { place: at(record.number), message });
+                    }
+                    Outcome::Dropped(_) | Outcome::Foreign => {}
+                });
+            },
+            &mut |t| {
+                let place = match t.line {
+                    Some(l) => format!("{name}:{l}"),
+                    None => format!("{name}, record {}", t.number),
+                };
+                let message = match t.trouble {
+                    records::Trouble::Io(e) => {
+                        format!("the file was not read to its end: {}", input::reason(&e))
+                    }
+                    records::Trouble::TooLong => {
+                        format!("the record is longer than {} MB", records::MAX_RECORD >> 20)
+                    }
+                    records::Trouble::Unfinished => "the text stops inside a record".to_owned(),
+                    records::Trouble::NoRecord => "not a JSON object".to_owned(),
+                };
+                unread.borrow_mut().push(Unread { place, message });
+            },
+        );
+    }
+    unread.into_inner()
+}
+
+/// Looks through the documents for the types of fields that nothing else gives.
+fn look(request: &Request<'_>, converter: &Converter, bytes: &Arc<AtomicU64>) -> Result<Schema, Vec<Unread>> {
+    let by_mapping = Schema::new(request.mappings.clone());
+    let by_catalog = schema(&request.mappings, None, true);
+    let mut catalogs = request.catalogs == Catalogs::Always;
+    let mut inference = Inference::default();
+    // converted records have only fields of the catalogue: the cheapest conversion tells that they are there
+    each(request, converter, &Needs::of([]), bytes, &mut |event, _, _| {
+        let tree = match event.body {
+            Body::Tree(_) => {
+                catalogs |= request.catalogs != Catalogs::Never;
+                return;
+            }
+            Body::Text(text) => match serde_json::from_slice::<Value>(text) {
+                Ok(tree) => tree,
+                Err(_) => return,
+            },
+        };
+        let covered = match request.catalogs {
+            Catalogs::Always => true,
+            Catalogs::Never => false,
+            Catalogs::Auto => names_a_catalog(&tree),
+        };
+        catalogs |= covered;
+        let known = if covered { &by_catalog } else { &by_mapping };
+        inference.look(&tree, &|path, value| match known.resolve(path) {
+            None => false,
+            Some(r) => match Scalar::from_json(value) {
+                Some(s) => {
+                    r.field.origin == crate::schema::Origin::Mapping
+                        || r.flattened_key.is_some()
+                        || es::fits(r.field.ty(), &s)
+                }
+                None => value.is_object() && !r.field.kind().is_object(),
+            },
+        });
+    });
+    let inferred = inference.finish();
+    let layer = (!inferred.is_empty()).then(|| Layer {
+        fields: Arc::new(inferred),
+        version: None,
+        label: "the data".to_owned(),
+    });
+    Ok(schema(&request.mappings, layer, catalogs))
+}
+
+/// Whether a document says that it follows ECS.
+fn names_a_catalog(tree: &Value) -> bool {
+    let has = |path: &str| {
+        tree.get(path).is_some() || {
+            let mut at = tree;
+            path.split('.').all(|part| match at.get(part) {
+                Some(next) => {
+                    at = next;
+                    true
+                }
+                None => false,
+            })
+        }
+    };
+    ["ecs.version", "data_stream.dataset", "event.dataset", "aws.cloudtrail"].iter().any(|p| has(p))
+}
+
+fn evaluate(
+    request: &Request<'_>,
+    plan: &Plan,
+    converter: &Converter,
+    bytes: &Arc<AtomicU64>,
+    answer: &mut Answer,
+) {
+    let mut builder = ProjectionBuilder::default();
+    let time = builder.slot(&Access::Path(request.settings.timestamp_field.clone()));
+    let tiebreaker =
+        request.settings.tiebreaker_field.as_ref().map(|t| builder.slot(&Access::Path(t.clone())));
+    let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+    let projection = builder.build();
+    let mut failed = None;
+    let mut hits = Vec::new();
+    let mut documents = 0;
+    let mut bad = Vec::new();
+    answer.unread = each(request, converter, &Needs::all(), bytes, &mut |event, name, place| {
+        documents += 1;
+        let document = match event.project(&projection) {
+            Ok(d) => d,
+            Err(e) => {
+                bad.push(Unread { place: format!("{name}, record {}", place.1), message: e.to_string() });
+                return;
+            }
+        };
+        match plan.matches(&document, &slots) {
+            Ok(false) => {}
+            Err(e) => {
+                failed.get_or_insert(e);
+            }
+            Ok(true) => {
+                let Ok(source) = event.tree() else { return };
+                let own = source.pointer("/event/id").or_else(|| source.get("_id")).and_then(Value::as_str);
+                let id = event
+                    .id
+                    .clone()
+                    .or_else(|| own.map(str::to_owned))
+                    .unwrap_or_else(|| format!("{name}:{}", place.1));
+                hits.push(Hit {
+                    id,
+                    index: event.index.clone(),
+                    source,
+                    time: document.cell(time).values.first().and_then(|s| match s {
+                        Scalar::Int(ms) => Some(date::from_millis(*ms)),
+                        other => date::parse_value(&other.text()),
+                    }),
+                    tiebreaker: tiebreaker.and_then(|t| document.cell(t).values.first().cloned()),
+                    place,
+                });
+            }
+        }
+    });
+    answer.unread.extend(bad);
+    answer.documents = documents;
+    answer.hits = hits;
+    answer.failed = failed;
+}
