@@ -1,6 +1,7 @@
 //! The query languages, and what they share: one way in ([`analyze`]), the same sentence for the same
 //! mistake ([`resolve`]).
 
+pub mod eql;
 pub mod resolve;
 
 use crate::diag::{Diagnostic, Severity};
@@ -116,8 +117,8 @@ pub struct Analysis {
     pub fields: Vec<FieldUse>,
     /// Kind of answer.
     pub shape: Shape,
-    /// The plan; `None` when an error was found, or when this shape cannot be run yet (then a
-    /// diagnostic `RP9001` says so).
+    /// The plan; `None` when an error was found, or when this shape cannot be run yet (EQL sequences
+    /// and samples: whoever runs them says so, `RP9001`).
     pub plan: Option<Plan>,
     /// EQL: explicit pipes, in order.
     pub pipes: Vec<Cut>,
@@ -135,14 +136,18 @@ pub const MAX_DEPTH: usize = 200;
 
 /// Reads, checks and lowers a query.
 pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Settings) -> Analysis {
-    let _ = (text, schema, settings);
-    Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() }
+    match language {
+        Language::Eql => eql::analyze(text, schema, settings),
+        _ => Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() },
+    }
 }
 
 /// Only looks at a query's syntax: no names, no types.
 pub fn check_syntax(language: Language, text: &str) -> Vec<Diagnostic> {
-    let _ = text;
-    vec![not_supported(language)]
+    match language {
+        Language::Eql => eql::parse(text).err().unwrap_or_default(),
+        _ => vec![not_supported(language)],
+    }
 }
 
 /// The fields that a query names, without a schema; empty where it does not parse.
