@@ -64,6 +64,27 @@ impl Regexp {
         Ok(Regexp { text: pattern.to_owned(), regex })
     }
 
+    /// Prepares a pattern of the flavour that scripts use (Java's), matched against the whole text.
+    ///
+    /// # Errors
+    /// When the pattern is malformed, needs look-around or back-references, or is too large.
+    pub fn java(pattern: &str, ignore_case: bool) -> Result<Regexp, RegexpError> {
+        let flags = if ignore_case { "i" } else { "" };
+        let syntax = regex_automata::util::syntax::Config::new().nest_limit(MAX_DEPTH as u32);
+        let regex = Regex::builder()
+            .syntax(syntax)
+            .configure(regex_automata::meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT)))
+            .build(&format!(r"\A(?{flags}:{pattern})\z"))
+            .map_err(|e| match e.size_limit() {
+                Some(_) => RegexpError::TooLarge,
+                None => RegexpError::Syntax {
+                    message: "it is malformed, or needs look-around or back-references".to_owned(),
+                    at: 0,
+                },
+            })?;
+        Ok(Regexp { text: pattern.to_owned(), regex })
+    }
+
     /// Whether the whole of `text` matches.
     pub fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
@@ -351,6 +372,18 @@ mod tests {
         assert!(matches("[a-c&&]x", "&x"));
         assert!(matches(r"\d{2,3}\.exe", "123.exe"));
         assert!(Regexp::new("CMD[a-f]", true).unwrap().matches("cmdB"));
+    }
+
+    #[test]
+    fn scripts_use_another_flavour() {
+        let java = |p: &str, t: &str| Regexp::java(p, true).unwrap().matches(t);
+        assert!(java(r"^a\d+$", "A12"));
+        assert!(!java("a.c", "a\nc"));
+        assert!(!java("b", "abc"));
+        assert!(Regexp::java("(", false).is_err());
+        assert!(Regexp::java("a)(b", false).is_err());
+        assert!(Regexp::java("(?=a)", false).is_err());
+        assert!(Regexp::java(&"(".repeat(5000), false).is_err());
     }
 
     #[test]

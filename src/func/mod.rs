@@ -3,6 +3,9 @@
 mod number;
 mod string;
 
+pub use number::Arithmetic;
+pub use string::cidr_block;
+
 use crate::es::Case;
 use crate::schema::Version;
 use crate::value::Value;
@@ -84,7 +87,7 @@ pub struct Function {
     pub case_form: bool,
     /// What it does, in a sentence.
     pub summary: &'static str,
-    /// Calls and what they give; run as tests.
+    /// Calls and the value that each gives, both as EQL writes them; run as tests.
     pub examples: &'static [(&'static str, &'static str)],
     /// The evaluator. It is called with as many arguments as the signature allows; an argument that
     /// was left out is not there.

@@ -3,6 +3,7 @@
 
 pub mod kql;
 pub mod cloudtrail;
+pub mod eql;
 pub mod resolve;
 pub mod rule;
 
@@ -119,8 +120,8 @@ pub struct Analysis {
     pub fields: Vec<FieldUse>,
     /// Kind of answer.
     pub shape: Shape,
-    /// The plan; `None` when an error was found, or when this shape cannot be run yet (then a
-    /// diagnostic `RP9001` says so).
+    /// The plan; `None` when an error was found, or when this shape cannot be run yet (EQL sequences
+    /// and samples: whoever runs them says so, `RP9001`).
     pub plan: Option<Plan>,
     /// EQL: explicit pipes, in order.
     pub pipes: Vec<Cut>,
@@ -140,6 +141,7 @@ pub const MAX_DEPTH: usize = 200;
 pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Settings) -> Analysis {
     match language {
         Language::Kql => kql::analyze(text, schema, settings),
+        Language::Eql => eql::analyze(text, schema, settings),
         _ => Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() },
     }
 }
@@ -148,6 +150,7 @@ pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Setti
 pub fn check_syntax(language: Language, text: &str) -> Vec<Diagnostic> {
     match language {
         Language::Kql => kql::parse(text).diagnostics,
+        Language::Eql => eql::parse(text).err().unwrap_or_default(),
         _ => vec![not_supported(language)],
     }
 }

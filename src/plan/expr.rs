@@ -5,20 +5,9 @@ use super::{FieldId, RunError};
 use crate::es::regexp::Regexp;
 use crate::es::wildcard::Pattern;
 use crate::es::{Case, version};
-use crate::func::Function;
+use crate::func::{Arithmetic, Function};
 use crate::value::Value;
 use std::cmp::Ordering;
-
-/// `+ - * / %`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Arithmetic {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Modulo,
-}
 
 /// `== < <= > >=`; `!=` is the negation of the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,35 +150,5 @@ impl Comparison {
             Comparison::Greater => order == Ordering::Greater,
             Comparison::GreaterEqual => order != Ordering::Less,
         })
-    }
-}
-
-impl Arithmetic {
-    /// The calculation; null where an operand is null. Integers truncate when divided.
-    ///
-    /// # Errors
-    /// When integers overflow or are divided by zero.
-    pub fn apply(self, a: &Value, b: &Value) -> Result<Value, RunError> {
-        if let (Value::Int(x), Value::Int(y)) = (a, b) {
-            let result = match self {
-                Arithmetic::Add => x.checked_add(*y),
-                Arithmetic::Subtract => x.checked_sub(*y),
-                Arithmetic::Multiply => x.checked_mul(*y),
-                Arithmetic::Divide | Arithmetic::Modulo if *y == 0 => {
-                    return Err(RunError("an integer is divided by zero".into()));
-                }
-                Arithmetic::Divide => x.checked_div(*y),
-                Arithmetic::Modulo => x.checked_rem(*y),
-            };
-            return result.map(Value::Int).ok_or_else(|| RunError("an integer overflows".into()));
-        }
-        let (Some(x), Some(y)) = (a.as_f64(), b.as_f64()) else { return Ok(Value::Null) };
-        Ok(Value::Double(match self {
-            Arithmetic::Add => x + y,
-            Arithmetic::Subtract => x - y,
-            Arithmetic::Multiply => x * y,
-            Arithmetic::Divide => x / y,
-            Arithmetic::Modulo => x % y,
-        }))
     }
 }

@@ -4,8 +4,9 @@
 mod eval;
 mod expr;
 
+pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
-pub use expr::{Arithmetic, Comparison, Expr};
+pub use expr::{Comparison, Expr};
 
 use crate::es::{Context, Op, Reject, Test, prepare};
 use crate::schema::{FieldType, Resolved};

@@ -128,6 +128,7 @@ fn field_type(spec: &Map<String, Value>) -> FieldType {
     let mut ty = FieldType::of(Kind::from_name(name));
     ty.ignore_above =
         spec.get("ignore_above").and_then(Value::as_u64).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    ty.normalized = spec.get("normalizer").is_some_and(Value::is_string);
     ty.lowercase = spec.get("normalizer").and_then(Value::as_str) == Some("lowercase");
     ty.constant = spec.get("value").filter(|_| ty.kind == Kind::ConstantKeyword).and_then(|v| match v {
         Value::String(s) => Some(s.as_str().into()),

@@ -211,6 +211,8 @@ pub struct FieldType {
     pub ignore_above: Option<u32>,
     /// Whether the `lowercase` normalizer applies.
     pub lowercase: bool,
+    /// Whether any normalizer applies: EQL takes such a field for inexact.
+    pub normalized: bool,
     /// The constant of a `constant_keyword`.
     pub constant: Option<Box<str>>,
     /// What an explicit `null` counts as.
@@ -228,6 +230,7 @@ impl FieldType {
             kind,
             ignore_above: None,
             lowercase: false,
+            normalized: false,
             constant: None,
             null_value: None,
             format: None,

@@ -1,0 +1,803 @@
+//! Names against the schema and types against what each operator takes; the result is a typed tree
+//! whose constant parts are folded.
+
+use super::ast::{At, CompareOp, Expr, ExprKind, FieldRef, Filter, Literal, MatchOp, Name};
+use super::fold::fold;
+use super::parser::shorten;
+use super::print;
+use crate::diag::{Code, Diagnostic, Safety, Severity, did_you_mean};
+use crate::es::regexp::{Regexp, RegexpError};
+use crate::es::{Case, Reject};
+use crate::func::{self, Arithmetic, Function, Param, Type};
+use crate::lang::{Settings, resolve};
+use crate::plan::Comparison;
+use crate::schema::{Field, FieldType, Kind, Schema};
+use crate::source::Span;
+use crate::value::{Access, Value};
+
+/// What an expression gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ty {
+    /// `null`, which fits everywhere.
+    Null,
+    /// A truth value.
+    Boolean,
+    /// An integer.
+    Integer,
+    /// Any number.
+    Number,
+    /// Text.
+    String,
+    /// A value of a field of this kind.
+    Of(Kind),
+    /// A value of a field that the schema does not list; fits everywhere.
+    Unknown,
+}
+
+impl Ty {
+    fn of_kind(kind: Kind) -> Ty {
+        match kind {
+            k if k.is_keyword() || k.is_text() => Ty::String,
+            k if k.is_integer() => Ty::Integer,
+            k if k.is_number() => Ty::Number,
+            Kind::Boolean => Ty::Boolean,
+            Kind::DateNanos => Ty::Of(Kind::Date),
+            other => Ty::Of(other),
+        }
+    }
+
+    pub(super) fn of_value(value: &Value) -> Ty {
+        match value {
+            Value::Null => Ty::Null,
+            Value::Bool(_) => Ty::Boolean,
+            Value::Int(_) => Ty::Integer,
+            Value::Double(_) => Ty::Number,
+            Value::Str(_) => Ty::String,
+            Value::Date(_) => Ty::Of(Kind::Date),
+            Value::Ip(_) => Ty::Of(Kind::Ip),
+            Value::Version(_) => Ty::Of(Kind::Version),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Ty::Null => "null",
+            Ty::Boolean => "boolean",
+            Ty::Integer => "integer",
+            Ty::Number => "number",
+            Ty::String => "string",
+            Ty::Of(kind) => kind.name(),
+            Ty::Unknown => "unknown type",
+        }
+    }
+
+    /// Whether it may stand where `wanted` is asked for.
+    fn fits(self, wanted: Type) -> bool {
+        match wanted {
+            _ if matches!(self, Ty::Null | Ty::Unknown) => true,
+            Type::Any => true,
+            Type::String => self == Ty::String,
+            Type::Integer => self == Ty::Integer,
+            Type::Number => matches!(self, Ty::Integer | Ty::Number),
+            Type::Boolean => self == Ty::Boolean,
+            Type::Ip => self == Ty::Of(Kind::Ip),
+        }
+    }
+
+    fn is_number(self) -> bool {
+        matches!(self, Ty::Integer | Ty::Number)
+    }
+
+    /// Whether two join keys, or a field and a list's element, may be compared.
+    fn compatible(self, other: Ty) -> bool {
+        self == other
+            || matches!(self, Ty::Null | Ty::Unknown)
+            || matches!(other, Ty::Null | Ty::Unknown)
+            || (self.is_number() && other.is_number())
+    }
+}
+
+/// A field as an expression uses it.
+#[derive(Clone, Debug)]
+pub(super) struct Column<'s> {
+    /// The name that the plan knows it by: aliases resolved, exact sub-fields by their parent.
+    pub name: Box<str>,
+    /// The schema's field; `None` where the schema does not list it.
+    pub field: Option<&'s Field>,
+    /// Where its values stand.
+    pub access: Access,
+    /// Its types; empty where the schema does not list it.
+    pub types: Vec<FieldType>,
+    /// Whether it is a key below a flattened field.
+    pub key_below: bool,
+}
+
+/// A typed expression.
+#[derive(Clone, Debug)]
+pub(super) struct Node<'s> {
+    /// What it is.
+    pub kind: NodeKind<'s>,
+    /// What it gives.
+    pub ty: Ty,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// The kinds of typed expression. Where one side of a comparison is constant, it is the right one.
+#[derive(Clone, Debug)]
+pub(super) enum NodeKind<'s> {
+    Const(Value),
+    Column(Box<Column<'s>>),
+    Call(&'static Function, Vec<Node<'s>>, Case),
+    Arithmetic(Arithmetic, Box<Node<'s>>, Box<Node<'s>>),
+    Compare(Comparison, Box<Node<'s>>, Box<Node<'s>>),
+    IsNull(Box<Node<'s>>),
+    In(Box<Node<'s>>, Vec<Value>, Case),
+    Like(Box<Node<'s>>, Vec<(Box<str>, Span)>, Case),
+    Regexp(Box<Node<'s>>, Box<str>, Case),
+    Not(Box<Node<'s>>),
+    And(Vec<Node<'s>>),
+    Or(Vec<Node<'s>>),
+}
+
+impl<'s> Node<'s> {
+    pub(super) fn constant(value: Value, span: Span) -> Node<'s> {
+        Node { ty: Ty::of_value(&value), kind: NodeKind::Const(value), span }
+    }
+
+    pub(super) fn value(&self) -> Option<&Value> {
+        match &self.kind {
+            NodeKind::Const(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        self.value().is_some_and(Value::is_null)
+    }
+
+    fn column(&self) -> Option<&Column<'s>> {
+        match &self.kind {
+            NodeKind::Column(c) => Some(c),
+            _ => None,
+        }
+    }
+}
+
+/// A filter, checked.
+#[derive(Clone, Debug)]
+pub(super) struct Checked<'s> {
+    /// The category field and what it must be; `None` for `any`.
+    pub category: Option<(Column<'s>, Name)>,
+    /// The rest.
+    pub condition: Node<'s>,
+}
+
+/// A join key, checked.
+pub(super) struct Key {
+    name: Box<str>,
+    ty: Ty,
+    span: Span,
+}
+
+/// The value of a literal.
+pub(super) fn value(l: &Literal) -> Value {
+    match l {
+        Literal::Str(s, _) => Value::str(s),
+        Literal::Int(i) => Value::Int(*i),
+        Literal::Float(f) => Value::Double(*f),
+        Literal::Bool(b) => Value::Bool(*b),
+        Literal::Null => Value::Null,
+    }
+}
+
+/// Checks the parts of one query and collects what is wrong.
+pub(super) struct Checker<'s> {
+    pub schema: &'s Schema,
+    pub settings: &'s Settings,
+    pub text: &'s str,
+    pub found: Vec<Diagnostic>,
+}
+
+impl<'s> Checker<'s> {
+    fn source(&self, span: Span) -> String {
+        shorten(span.slice(self.text))
+    }
+
+    /// Reports a clause that Elasticsearch refuses; whether that is certain.
+    fn refuse(&mut self, field: &Field, name: &str, code: Code, message: &str, span: Span) -> bool {
+        let reject = Reject { code, message: message.to_owned() };
+        let d = resolve::refused(field, name, reject, span);
+        let certain = d.severity == Severity::Error;
+        self.found.push(d);
+        certain
+    }
+
+    /// A filter; `None` where a mistake makes its meaning unknown.
+    pub(super) fn filter(&mut self, f: &Filter) -> Option<Checked<'s>> {
+        let category = match &f.category {
+            None => Some(None),
+            Some(name) => self.category(name).map(|c| Some((c, name.clone()))),
+        };
+        let condition = self.expr(&f.condition).and_then(|node| {
+            let boolean = self.boolean(&node);
+            boolean.then_some(node)
+        });
+        Some(Checked { category: category?, condition: condition? })
+    }
+
+    fn category(&mut self, name: &Name) -> Option<Column<'s>> {
+        let field_name = self.settings.event_category_field.clone();
+        let field = FieldRef { name: field_name.as_str().into(), optional: false, at: name.at };
+        if self.schema.resolve(&field_name).is_none() && !self.schema.is_open() {
+            let d = resolve::unknown_field(self.schema, &field_name, name.at.0, Severity::Error)?;
+            let d = Diagnostic { fix: None, ..d };
+            self.found.push(
+                d.note(format!("`{} where` tests the field `{field_name}`", self.source(name.at.0)))
+                    .help("write `any where …`, or name another event category field"),
+            );
+            return None;
+        }
+        let node = self.field(&field)?;
+        if let Some(c) = node.column().and_then(|c| c.field) {
+            let known = resolve::never_in_enumeration(&c.name, &name.text, name.at.0, self.settings, |v| {
+                if super::lexer::is_plain_ident(v) { v.to_owned() } else { print::string(v, false) }
+            });
+            self.found.extend(known);
+        }
+        match node.kind {
+            NodeKind::Column(c) => Some(*c),
+            _ => None,
+        }
+    }
+
+    fn boolean(&mut self, node: &Node<'s>) -> bool {
+        if node.ty.fits(Type::Boolean) {
+            return true;
+        }
+        let mut d = Diagnostic::new(Code::RP0303, "a condition must be boolean")
+            .at(node.span, format!("this is {}", article(node.ty.name())));
+        if node.column().is_some() {
+            let text = self.source(node.span);
+            d = d.help(format!("to ask whether the field has a value, write `{text} != null`"));
+        }
+        self.found.push(d);
+        false
+    }
+
+    /// A join key.
+    pub(super) fn key(&mut self, f: &FieldRef) -> Option<Key> {
+        let node = self.field(f)?;
+        Some(Key { name: f.name.clone(), ty: node.ty, span: f.at.0 })
+    }
+
+    /// The keys of one position must be comparable.
+    pub(super) fn compatible_keys(&mut self, keys: &[Vec<Option<Key>>]) {
+        let Some((first, others)) = keys.split_first() else { return };
+        for other in others {
+            for (a, b) in first.iter().zip(other) {
+                let (Some(a), Some(b)) = (a, b) else { continue };
+                if !a.ty.compatible(b.ty) {
+                    self.found.push(
+                        Diagnostic::new(Code::RP0308, "join keys of different types can never be equal")
+                            .at(b.span, format!("`{}` is {}", b.name, article(b.ty.name())))
+                            .at(a.span, format!("`{}` is {}", a.name, article(a.ty.name()))),
+                    );
+                }
+            }
+        }
+    }
+
+    fn field(&mut self, f: &FieldRef) -> Option<Node<'s>> {
+        let (name, span) = (&*f.name, f.at.0);
+        let Some(resolved) = self.schema.resolve(name) else {
+            if self.schema.is_object(name) {
+                self.object(name, span);
+                return None;
+            }
+            if self.schema.is_open() {
+                let column = Column {
+                    name: name.into(),
+                    field: None,
+                    access: Access::Path(name.to_owned()),
+                    types: Vec::new(),
+                    key_below: false,
+                };
+                return Some(Node { kind: NodeKind::Column(Box::new(column)), ty: Ty::Unknown, span });
+            }
+            if f.optional {
+                return Some(Node::constant(Value::Null, span));
+            }
+            let d = resolve::unknown_field(self.schema, name, span, Severity::Error);
+            self.found.extend(d.map(|mut d| {
+                if let Some(fix) = &mut d.fix {
+                    fix.replacement = print::name(&fix.replacement);
+                }
+                d
+            }));
+            return None;
+        };
+        let mut field = resolved.field;
+        let key_below = resolved.flattened_key.is_some();
+        let mut types = field.types.clone();
+        let families: Vec<Kind> = types.iter().map(|t| t.kind.family()).collect();
+        let refused = if let Some(parent) =
+            field.nested.as_ref().or((field.kind() == Kind::Nested).then_some(&field.name))
+        {
+            Some((Code::RP0203, format!("EQL cannot look into the nested field `{parent}`")))
+        } else if field.kind() == Kind::Object {
+            self.object(name, span);
+            return None;
+        } else if families.windows(2).any(|w| w.first() != w.last()) {
+            Some((Code::RP0204, "EQL cannot use a field that indices map to different types".to_owned()))
+        } else if matches!(
+            field.kind(),
+            Kind::Range | Kind::GeoPoint | Kind::GeoShape | Kind::Other | Kind::Flattened
+        ) {
+            Some((Code::RP0204, format!("EQL cannot use fields of type `{}`", field.kind())))
+        } else if field.ty().normalized && field.kind().is_keyword() {
+            let message = "a keyword field with a normalizer has no exact form".to_owned();
+            Some((Code::RP0305, message))
+        } else {
+            None
+        };
+        if let Some((code, message)) = refused {
+            if self.refuse(field, name, code, &message, span) {
+                return None;
+            }
+        }
+        let mut access = resolved.access;
+        // the plan knows an alias by its target, an exact sub-field by its parent
+        let plan_name: Box<str> = if key_below { name.into() } else { field.name.clone() };
+        if field.kind().is_text() {
+            match self.exact(field) {
+                Ok(exact) => {
+                    field = exact;
+                    types = exact.types.clone();
+                    let parent = exact.parent.as_deref().unwrap_or(&exact.name);
+                    access = Access::Path(parent.to_owned());
+                }
+                Err(message) => {
+                    if self.refuse(field, name, Code::RP0305, &message, span) {
+                        return None;
+                    }
+                }
+            }
+        }
+        let ty = Ty::of_kind(field.kind());
+        let column = Column { name: plan_name, field: Some(field), access, types, key_below };
+        Some(Node { kind: NodeKind::Column(Box::new(column)), ty, span })
+    }
+
+    fn object(&mut self, name: &str, span: Span) {
+        self.found.push(
+            Diagnostic::new(Code::RP0206, format!("`{name}` is an object, not a value"))
+                .severity(Severity::Error)
+                .at(span, "")
+                .help("name one of the fields below it"),
+        );
+    }
+
+    /// The one keyword sub-field by which a text field is compared.
+    fn exact(&self, text: &Field) -> Result<&'s Field, String> {
+        let schema = self.schema;
+        let mut subs: Vec<&'s Field> = schema
+            .iter()
+            .filter(|f| {
+                f.parent.as_deref() == Some(&*text.name) && f.kind().is_keyword() && !f.ty().normalized
+            })
+            .collect();
+        match subs.len() {
+            1 => Ok(subs.remove(0)),
+            0 => Err("a text field without a keyword sub-field cannot be compared".to_owned()),
+            _ => {
+                subs.sort_by(|a, b| a.name.cmp(&b.name));
+                let names: Vec<String> = subs.iter().map(|f| format!("`{}`", f.name)).collect();
+                Err(format!(
+                    "a text field with several keyword sub-fields is ambiguous; use {}",
+                    names.join(" or ")
+                ))
+            }
+        }
+    }
+
+    fn node(&mut self, kind: NodeKind<'s>, ty: Ty, span: Span) -> Option<Node<'s>> {
+        fold(Node { kind, ty, span }, &self.settings.context, &mut self.found)
+    }
+
+    fn expr(&mut self, e: &Expr) -> Option<Node<'s>> {
+        let span = e.span();
+        match &e.kind {
+            ExprKind::Literal(l) => Some(Node::constant(value(l), span)),
+            ExprKind::Field(f) => self.field(f),
+            ExprKind::Call(name, insensitive, args) => self.call(name, *insensitive, args, span),
+            ExprKind::Negate(inner) => {
+                let inner = self.number(inner, "-")?;
+                let (ty, zero) = (inner.ty, Node::constant(Value::Int(0), span));
+                self.node(
+                    NodeKind::Arithmetic(Arithmetic::Subtract, Box::new(zero), Box::new(inner)),
+                    ty,
+                    span,
+                )
+            }
+            ExprKind::Arithmetic(op, a, b) => {
+                let (a, b) = (self.number(a, op.symbol()), self.number(b, op.symbol()));
+                self.arithmetic(*op, a?, b?, span)
+            }
+            ExprKind::Compare(op, a, b) => self.compare(*op, a, b, span),
+            ExprKind::In(value, op, list) => {
+                let node = self.membership(value, op.case, list, span)?;
+                if op.negated { self.negate(node, span) } else { Some(node) }
+            }
+            ExprKind::Match(value, op, patterns) => self.matching(value, *op, patterns, span),
+            ExprKind::Not(inner) => {
+                let inner = self.condition(inner)?;
+                self.negate(inner, span)
+            }
+            ExprKind::And(parts) => {
+                let parts = self.conditions(parts)?;
+                self.node(NodeKind::And(parts), Ty::Boolean, span)
+            }
+            ExprKind::Or(parts) => {
+                let parts = self.conditions(parts)?;
+                self.node(NodeKind::Or(parts), Ty::Boolean, span)
+            }
+        }
+    }
+
+    fn negate(&mut self, node: Node<'s>, span: Span) -> Option<Node<'s>> {
+        self.node(NodeKind::Not(Box::new(node)), Ty::Boolean, span)
+    }
+
+    fn condition(&mut self, e: &Expr) -> Option<Node<'s>> {
+        let node = self.expr(e)?;
+        let boolean = self.boolean(&node);
+        boolean.then_some(node)
+    }
+
+    /// Every part is checked, also behind one with a mistake.
+    fn conditions(&mut self, parts: &[Expr]) -> Option<Vec<Node<'s>>> {
+        let nodes: Vec<Option<Node<'s>>> = parts.iter().map(|p| self.condition(p)).collect();
+        nodes.into_iter().collect()
+    }
+
+    fn number(&mut self, e: &Expr, op: &str) -> Option<Node<'s>> {
+        let node = self.expr(e)?;
+        if node.ty.fits(Type::Number) {
+            return Some(node);
+        }
+        self.found.push(
+            Diagnostic::new(Code::RP0304, format!("`{op}` calculates with numbers"))
+                .at(node.span, format!("this is {}", article(node.ty.name()))),
+        );
+        None
+    }
+
+    fn arithmetic(&mut self, op: Arithmetic, a: Node<'s>, b: Node<'s>, span: Span) -> Option<Node<'s>> {
+        let ty = if a.ty == Ty::Integer && b.ty == Ty::Integer { Ty::Integer } else { Ty::Number };
+        self.node(NodeKind::Arithmetic(op, Box::new(a), Box::new(b)), ty, span)
+    }
+
+    fn compare(&mut self, op: CompareOp, a: &Expr, b: &Expr, span: Span) -> Option<Node<'s>> {
+        let (a, b) = (self.expr(a), self.expr(b));
+        let (a, b) = (a?, b?);
+        let swap = a.value().is_some() && b.value().is_none();
+        let (a, b) = if swap { (b, a) } else { (a, b) };
+        let (op, negated) = match (op, swap) {
+            (CompareOp::Equal, _) => (Comparison::Equal, false),
+            (CompareOp::NotEqual, _) => (Comparison::Equal, true),
+            (CompareOp::Less, false) | (CompareOp::Greater, true) => (Comparison::Less, false),
+            (CompareOp::LessEqual, false) | (CompareOp::GreaterEqual, true) => (Comparison::LessEqual, false),
+            (CompareOp::Greater, false) | (CompareOp::Less, true) => (Comparison::Greater, false),
+            (CompareOp::GreaterEqual, false) | (CompareOp::LessEqual, true) => {
+                (Comparison::GreaterEqual, false)
+            }
+        };
+        if b.value().is_none() {
+            self.field_against_field(&b);
+            return None;
+        }
+        let node = if op == Comparison::Equal && (a.is_null() || b.is_null()) {
+            let other = if b.is_null() { a } else { b };
+            self.node(NodeKind::IsNull(Box::new(other)), Ty::Boolean, span)?
+        } else {
+            if op == Comparison::Equal {
+                self.known_value(&a, b.value(), b.span);
+            }
+            self.node(NodeKind::Compare(op, Box::new(a), Box::new(b)), Ty::Boolean, span)?
+        };
+        if negated { self.negate(node, span) } else { Some(node) }
+    }
+
+    fn field_against_field(&mut self, offender: &Node<'s>) {
+        self.found.push(
+            Diagnostic::new(Code::RP0306, "EQL compares a field only with a constant")
+                .at(offender.span, "this depends on a field")
+                .help("a field can be compared with a field in ES|QL"),
+        );
+    }
+
+    /// Findings on a string that a field is compared with.
+    fn known_value(&mut self, left: &Node<'s>, right: Option<&Value>, span: Span) {
+        let (Some(field), Some(Value::Str(text))) = (left.column().and_then(|c| c.field), right) else {
+            return;
+        };
+        let quoted = |v: &str| print::string(v, false);
+        let name = field.parent.as_deref().unwrap_or(&field.name);
+        let never = resolve::never_in_enumeration(name, text, span, self.settings, quoted);
+        self.found.extend(never);
+        self.found.extend(resolve::longer_than_kept(field, name, text, span));
+    }
+
+    fn not_a_string(&mut self, node: &Node<'s>, op: &str) {
+        let text = self.source(node.span);
+        let mut d = Diagnostic::new(Code::RP0302, format!("`{op}` works on strings only"))
+            .at(node.span, format!("`{text}` is {}", article(node.ty.name())));
+        d = match op {
+            ":" => d.help("compare with `==`"),
+            "in~" => d.help("use `in`"),
+            _ if node.column().is_some_and(|c| c.types.iter().any(|t| t.kind == Kind::Ip)) => {
+                d.help("use `cidrMatch`")
+            }
+            _ => d.help(format!("write `string({text}) {op} …`")),
+        };
+        self.found.push(d);
+    }
+
+    fn membership(&mut self, left: &Expr, case: Case, list: &[Expr], span: Span) -> Option<Node<'s>> {
+        let left = self.expr(left);
+        let mut values = Vec::with_capacity(list.len());
+        let mut whole = true;
+        for item in list {
+            let Some(node) = self.expr(item) else {
+                whole = false;
+                continue;
+            };
+            let Some(value) = node.value().cloned() else {
+                self.field_against_field(&node);
+                whole = false;
+                continue;
+            };
+            if let Some(left) = &left {
+                // dates, addresses and versions are written as strings
+                let written = matches!(left.ty, Ty::Of(_)) && node.ty == Ty::String;
+                if !left.ty.compatible(node.ty) && !written {
+                    let message = format!("this value is {}", article(node.ty.name()));
+                    self.found.push(
+                        Diagnostic::new(Code::RP0304, "the values of a list must be of the field's type")
+                            .at(node.span, message)
+                            .at(left.span, format!("this is {}", article(left.ty.name()))),
+                    );
+                    whole = false;
+                    continue;
+                }
+                if case == Case::Sensitive {
+                    self.known_value(left, Some(&value), node.span);
+                }
+            }
+            values.push(value);
+        }
+        let left = left?;
+        if case == Case::Insensitive && !left.ty.fits(Type::String) {
+            self.not_a_string(&left, "in~");
+            return None;
+        }
+        if !whole {
+            return None;
+        }
+        self.node(NodeKind::In(Box::new(left), values, case), Ty::Boolean, span)
+    }
+
+    fn matching(
+        &mut self,
+        left: &Expr,
+        op: MatchOp,
+        patterns: &[(Literal, At)],
+        span: Span,
+    ) -> Option<Node<'s>> {
+        let left = self.expr(left);
+        let mut texts: Vec<(Box<str>, Span)> = Vec::new();
+        let mut whole = true;
+        for (pattern, at) in patterns {
+            match pattern {
+                Literal::Str(text, _) => texts.push((text.clone(), at.0)),
+                // null matches nothing
+                Literal::Null => {}
+                other => {
+                    let text = print::literal(other);
+                    self.found.push(
+                        Diagnostic::new(Code::RP0302, format!("`{}` takes strings", op.text()))
+                            .at(at.0, format!("`{text}` is {}", article(Ty::of_value(&value(other)).name())))
+                            .help(format!("write `\"{text}\"`, or compare with `==`")),
+                    );
+                    whole = false;
+                }
+            }
+        }
+        let left = left?;
+        if !left.ty.fits(Type::String) {
+            self.not_a_string(&left, op.text());
+            return None;
+        }
+        if !whole {
+            return None;
+        }
+        if texts.is_empty() {
+            return Some(Node { kind: NodeKind::Const(Value::Null), ty: Ty::Boolean, span });
+        }
+        if !op.is_regex() {
+            return self.node(NodeKind::Like(Box::new(left), texts, op.case()), Ty::Boolean, span);
+        }
+        let plain = left.column().is_some();
+        let insensitive = op.case() == Case::Insensitive;
+        for (text, at) in &texts {
+            let prepared =
+                if plain { Regexp::new(text, insensitive) } else { Regexp::java(text, insensitive) };
+            if let Err(e) = prepared {
+                let code =
+                    if matches!(e, RegexpError::Unsupported { .. }) { Code::RP9001 } else { Code::RP0102 };
+                let message = format!("in the regular expression, {e}");
+                self.found.push(Diagnostic::new(code, message).at(*at, ""));
+                whole = false;
+            }
+        }
+        let all: Vec<&str> = texts.iter().map(|(t, _)| &**t).collect();
+        let kind = NodeKind::Regexp(Box::new(left), all.join("|").into(), op.case());
+        if whole { self.node(kind, Ty::Boolean, span) } else { None }
+    }
+
+    fn call(&mut self, name: &Name, insensitive: bool, args: &[Expr], span: Span) -> Option<Node<'s>> {
+        let Some(function) = func::find(&name.text, func::Language::Eql) else {
+            self.unknown_function(name);
+            args.iter().for_each(|a| drop(self.expr(a)));
+            return None;
+        };
+        let mut whole = true;
+        if insensitive && !function.case_form {
+            self.found.push(
+                Diagnostic::new(Code::RP0405, format!("`{}` has no case-insensitive form", function.name))
+                    .at(name.at.0, "")
+                    .fix(name.at.0, function.name, Safety::Suggested),
+            );
+            whole = false;
+        }
+        let (least, most) = function.arity();
+        if args.len() < least || most.is_some_and(|m| args.len() > m) {
+            let takes = match most {
+                Some(m) if m == least => format!("{least}"),
+                Some(m) if m == least + 1 => format!("{least} or {m}"),
+                Some(m) => format!("{least} to {m}"),
+                None => format!("at least {least}"),
+            };
+            let last = most.unwrap_or(least);
+            let plural = if last == 1 { "" } else { "s" };
+            self.found.push(
+                Diagnostic::new(
+                    Code::RP0402,
+                    format!("`{}` takes {takes} argument{plural}, found {}", function.name, args.len()),
+                )
+                .at(span, "")
+                .note(format!("`{}` {}", signature(function), function.summary)),
+            );
+            whole = false;
+        }
+        let nodes: Vec<Option<Node<'s>>> = args.iter().map(|a| self.expr(a)).collect();
+        for (i, node) in nodes.iter().enumerate() {
+            if let (Some(node), Some(param)) = (node, function.param(i)) {
+                whole &= self.argument(function, param, node);
+            }
+        }
+        let nodes: Option<Vec<Node<'s>>> = nodes.into_iter().collect();
+        let mut nodes = nodes.filter(|_| whole)?;
+        let calculation = Arithmetic::ALL.into_iter().find(|a| a.function() == function.name);
+        if let Some(op) = calculation {
+            let (b, a) = (nodes.pop()?, nodes.pop()?);
+            return self.arithmetic(op, a, b, span);
+        }
+        let ty = match function.returns {
+            Type::String => Ty::String,
+            Type::Integer => Ty::Integer,
+            Type::Number => Ty::Number,
+            Type::Boolean => Ty::Boolean,
+            Type::Ip => Ty::Of(Kind::Ip),
+            Type::Any => Ty::Unknown,
+        };
+        let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
+        self.node(NodeKind::Call(function, nodes, case), ty, span)
+    }
+
+    fn argument(&mut self, function: &Function, param: &Param, node: &Node<'s>) -> bool {
+        if param.constant && node.value().is_none() {
+            let message = format!("the argument `{}` of `{}` must be a constant", param.name, function.name);
+            self.found.push(
+                Diagnostic::new(Code::RP0307, message)
+                    .at(node.span, "this depends on a field")
+                    .note(format!("the call is `{}`", signature(function))),
+            );
+            return false;
+        }
+        let address = param.ty == Type::Ip && matches!(node.value(), Some(Value::Str(_)));
+        if !node.ty.fits(param.ty) && !address {
+            let wanted = article(param.ty.name());
+            let message = format!("the argument `{}` of `{}` must be {wanted}", param.name, function.name);
+            self.found.push(
+                Diagnostic::new(Code::RP0403, message)
+                    .at(node.span, format!("this is {}", article(node.ty.name())))
+                    .note(format!("the call is `{}`", signature(function))),
+            );
+            return false;
+        }
+        if let (true, Some(Value::Str(block))) =
+            (function.name == "cidrMatch" && param.constant, node.value())
+        {
+            if func::cidr_block(block).is_none() {
+                let message = format!("`{}` is no CIDR block", shorten(block));
+                self.found.push(
+                    Diagnostic::new(Code::RP0403, message)
+                        .at(node.span, "")
+                        .help("write it like `10.0.0.0/8`"),
+                );
+                return false;
+            }
+        }
+        true
+    }
+
+    fn unknown_function(&mut self, name: &Name) {
+        let text = self.source(name.at.0);
+        let mut d = Diagnostic::new(Code::RP0401, format!("unknown function `{text}`")).at(name.at.0, "");
+        let lower = name.text.to_ascii_lowercase();
+        let known = func::all().filter(|f| f.languages.contains(&func::Language::Eql)).map(|f| f.name);
+        d = match lower.as_str() {
+            "wildcard" => d.help("write `field : \"…\"`, or `field like \"…\"` to tell cases apart"),
+            "match" | "matchlite" => d.help("write `field regex \"…\"`"),
+            "arraycontains" | "arraysearch" | "arraycount" => {
+                d.help("a comparison already holds if any value of an array satisfies it")
+            }
+            _ => match did_you_mean(&name.text, known) {
+                Some(near) => {
+                    let tilde = if text.ends_with('~') { "~" } else { "" };
+                    d.help(format!("did you mean `{near}{tilde}`?")).fix(
+                        name.at.0,
+                        format!("{near}{tilde}"),
+                        Safety::Suggested,
+                    )
+                }
+                None => d,
+            },
+        };
+        self.found.push(d);
+    }
+}
+
+/// `between(source, left, right[, greedy])`.
+fn signature(f: &Function) -> String {
+    let mut out = format!("{}(", f.name);
+    for (i, p) in f.params.iter().enumerate() {
+        out.push_str(match (p.optional, i) {
+            (false, 0) => "",
+            (false, _) => ", ",
+            (true, 0) => "[",
+            (true, _) => "[, ",
+        });
+        out.push_str(p.name);
+    }
+    if f.variadic {
+        out.push_str(", …");
+    }
+    for _ in f.params.iter().filter(|p| p.optional) {
+        out.push(']');
+    }
+    out.push(')');
+    out
+}
+
+/// `a long`, `an integer`.
+fn article(word: &str) -> String {
+    match word {
+        "null" | "any value" => word.to_owned(),
+        "unknown type" => format!("of {word}"),
+        _ if word.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {word}"),
+        _ => format!("a {word}"),
+    }
+}

@@ -1,0 +1,132 @@
+//! EQL, the Event Query Language, as Elasticsearch runs it.
+//!
+//! ```text
+//! query      = ( sequence | sample | join | filter ) { "|" pipe } ;
+//! filter     = ( "any" | IDENT | STRING ) "where" expr ;
+//! sequence   = "sequence" [ by ] [ "with" "maxspan" "=" NUMBER UNIT ] item { item } [ "until" item ] ;
+//! sample     = "sample" [ by ] item item { item } ;
+//! join       = "join" [ by ] item item { item } [ "until" item ] ;      (* parsed, never run *)
+//! item       = ( "[" | "![" ) filter "]" [ by ] [ "with" "runs" "=" INTEGER ] ;
+//! by         = "by" field { "," field } ;
+//! pipe       = ( "head" | "tail" ) INTEGER ;
+//!
+//! expr       = and { "or" and } ;
+//! and        = not { "and" not } ;
+//! not        = "not" not | comparison ;
+//! comparison = sum [ ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) sum ] ;
+//! sum        = product { ( "+" | "-" ) product } ;
+//! product    = unary { ( "*" | "/" | "%" ) unary } ;
+//! unary      = ( "-" | "+" ) unary | predicate ;
+//! predicate  = primary [ [ "not" ] ( "in" | "in~" ) "(" expr { "," expr } ")"
+//!                      | ( ":" | "like" | "like~" | "regex" | "regex~" ) patterns ] ;
+//! patterns   = constant | "(" constant { "," constant } ")" ;
+//! primary    = constant | call | field | "(" expr ")" ;
+//! call       = IDENT [ "~" ] "(" [ expr { "," expr } ] ")" ;
+//! field      = [ "?" ] name { "." name } ;
+//! name       = IDENT | "`" text "`" ;
+//! constant   = STRING | NUMBER | "true" | "false" | "null" ;
+//! STRING     = '"' text with escapes '"' | '"""' text '"""' ;
+//! ```
+//! Comments are `// …` and `/* … */`, which nest. Keywords are lower case; a field called like one stands
+//! in backticks.
+
+mod ast;
+mod check;
+mod fold;
+mod lexer;
+mod limit;
+mod lower;
+mod parser;
+mod print;
+
+pub use ast::{
+    At, Body, CompareOp, Expr, ExprKind, FieldRef, Filter, Group, Item, Literal, MatchOp, Maxspan,
+    Membership, Name, Query, Sequence, Unit,
+};
+pub use limit::{Window, combine};
+
+use super::{Analysis, FieldUse, Settings, Shape};
+use crate::diag::{Code, Diagnostic};
+use crate::plan::{Plan, Stage};
+use crate::schema::Schema;
+use crate::source::Span;
+use check::Checker;
+use lower::Lower;
+
+/// Parses a query.
+///
+/// # Errors
+/// With everything that was found wrong, at least one finding.
+pub fn parse(text: &str) -> Result<Query, Vec<Diagnostic>> {
+    parser::parse(text)
+}
+
+/// The canonical text of a query; it parses to the same tree.
+pub fn print(query: &Query) -> String {
+    print::query(query)
+}
+
+/// Reads, checks and lowers a query. A sequence or sample is checked completely, but has no plan yet.
+pub(super) fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analysis {
+    let query = match parser::parse(text) {
+        Ok(query) => query,
+        Err(diagnostics) => return Analysis { diagnostics, ..Analysis::default() },
+    };
+    let mut analysis = Analysis {
+        fields: fields(&query, settings),
+        shape: match query.body {
+            Body::Event(_) => Shape::Events,
+            Body::Sequence(_) | Body::Join(_) => Shape::Sequence,
+            Body::Sample(_) => Shape::Sample,
+        },
+        pipes: query.pipes.clone(),
+        ..Analysis::default()
+    };
+    let mut checker = Checker { schema, settings, text, found: Vec::new() };
+    if let Body::Join(group) = &query.body {
+        checker.found.push(
+            Diagnostic::new(Code::RP0105, "Elasticsearch does not run `join`")
+                .at(group.at.0, "")
+                .help("use `sample` for events in any order, or `sequence`"),
+        );
+    }
+    for key in query.shared_keys() {
+        checker.key(key);
+    }
+    let mut checked = Vec::new();
+    let mut keys = Vec::new();
+    for (filter, own) in query.filters() {
+        checked.push(checker.filter(filter));
+        keys.push(own.iter().map(|k| checker.key(k)).collect());
+    }
+    checker.compatible_keys(&keys);
+    analysis.diagnostics = checker.found;
+    let checked: Option<Vec<_>> = checked.into_iter().collect();
+    let Some(checked) = checked.filter(|_| !analysis.has_errors()) else { return analysis };
+
+    // sequences are lowered as well, for what only that finds out
+    let mut lower = Lower { context: &settings.context, fields: Default::default(), found: Vec::new() };
+    let stages: Vec<Stage> = checked.iter().map(|f| Stage::Filter(lower.filter(f))).collect();
+    analysis.diagnostics.append(&mut lower.found);
+    if matches!(query.body, Body::Event(_)) && !analysis.has_errors() {
+        analysis.plan = Some(Plan { fields: lower.fields, stages });
+    }
+    analysis
+}
+
+/// The fields that a query names, in the order of the text.
+fn fields(query: &Query, settings: &Settings) -> Vec<FieldUse> {
+    let mut out = Vec::new();
+    let named = |f: &FieldRef| FieldUse { name: f.name.to_string(), span: f.at.0 };
+    out.extend(query.shared_keys().iter().map(named));
+    for (filter, keys) in query.filters() {
+        if filter.category.is_some() {
+            let start = filter.at.0.start;
+            let span = Span { start, end: start };
+            out.push(FieldUse { name: settings.event_category_field.clone(), span });
+        }
+        filter.condition.visit_fields(&mut |f| out.push(named(f)));
+        out.extend(keys.iter().map(named));
+    }
+    out
+}
