@@ -1,5 +1,4 @@
 //! Writes the list of the bundled pack's files, which the binary embeds for `rulepack init --with`.
-#![expect(clippy::print_stdout, reason = "that is how a build script talks to cargo")]
 
 use std::io::Write;
 use std::path::Path;

@@ -37,7 +37,7 @@ impl Sources {
             }
             // `filebeat-*` beside `logs-aws.cloudtrail-*` brings the same events
             if !out.catalogues.is_empty() {
-                unknown.retain(|u| !is_beat(u));
+                unknown.retain(|u| !is_shipper(u));
             }
         } else {
             for dataset in &out.datasets.clone() {
@@ -51,6 +51,8 @@ impl Sources {
             list.sort();
             list.dedup();
         }
+        // where a dataset has a name, it is the better name for what is not known
+        unknown.sort_by_key(|u| is_shipper(u));
         out.uncatalogued = unknown;
         out
     }
@@ -81,8 +83,9 @@ impl Sources {
     }
 }
 
-fn is_beat(pattern: &str) -> bool {
-    ["filebeat-", "winlogbeat-", "auditbeat-", "packetbeat-"].iter().any(|b| pattern.contains(b))
+/// Whether a pattern is one of a shipper, which may hold any dataset.
+fn is_shipper(pattern: &str) -> bool {
+    ["filebeat-", "winlogbeat-", "auditbeat-", "packetbeat-", "endgame-"].iter().any(|b| pattern.contains(b))
 }
 
 /// The catalogue of an index pattern: of exactly this pattern, or of its dataset.

@@ -6,6 +6,7 @@ use super::config::Config;
 use super::{Pack, RuleFile, check};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::Context;
+use crate::es::wildcard::Pattern;
 use crate::lang::resolve::unknown_field;
 use crate::lang::rule::{Rule, RuleType, lookback};
 use crate::lang::{self, Analysis, Cut, FieldUse, Settings, Shape};
@@ -212,7 +213,16 @@ fn merge(found: Vec<(Version, Vec<Diagnostic>)>, sources: &Sources) -> Vec<Diagn
     let stacks = found.len();
     let mut merged: Vec<(Diagnostic, Vec<Version>)> = Vec::new();
     for (stack, list) in found {
-        for d in list.into_iter().filter(|d| d.code != Code::RP9001) {
+        for mut d in list.into_iter().filter(|d| d.code != Code::RP9001) {
+            if !sources.is_complete() {
+                // data without a catalogue may have more fields than are known, and it does not always
+                // keep to the values that ECS allows
+                match d.code {
+                    Code::RP0205 => continue,
+                    Code::RP0501 => d.severity = d.severity.min(Severity::Warning),
+                    _ => {}
+                }
+            }
             let same = |m: &&mut (Diagnostic, _)| {
                 m.0.code == d.code && m.0.message == d.message && m.0.span() == d.span()
             };
@@ -262,10 +272,7 @@ fn unchecked(fields: &[FieldUse], schema: &Schema, sources: &Sources) -> Vec<Unc
     let mut out: Vec<Unchecked> = Vec::new();
     for field in fields.iter().filter(|f| f.span.end > f.span.start) {
         let name = field.name.as_str();
-        if name.contains('*') || out.iter().any(|u| u.field == name) {
-            continue;
-        }
-        if schema.resolve(name).is_some() || schema.is_object(name) {
+        if out.iter().any(|u| u.field == name) || is_known(name, schema) {
             continue;
         }
         let root = name.split('.').next().unwrap_or(name);
@@ -275,6 +282,15 @@ fn unchecked(fields: &[FieldUse], schema: &Schema, sources: &Sources) -> Vec<Unc
         out.push(Unchecked { dataset, field: name.to_owned() });
     }
     out
+}
+
+/// Whether a name, or a pattern of names, stands for something that the schema lists.
+fn is_known(name: &str, schema: &Schema) -> bool {
+    if name.contains('*') {
+        let pattern = Pattern::plain(name, false);
+        return schema.iter().any(|f| pattern.matches(&f.name));
+    }
+    schema.resolve(name).is_some() || schema.is_object(name)
 }
 
 /// What of a rule is not supported, whatever its query says.

@@ -2,18 +2,18 @@
 //! command line that reads them.
 
 pub mod bundled;
+mod cases;
 mod catalog;
 mod check;
 mod compile;
 mod config;
 pub(crate) mod files;
 mod select;
-mod tests;
 
+pub use cases::{Case, Expect, ExpectedAlert, TestEvent, TestFile};
 pub use catalog::{Sources, datasets};
 pub use compile::{CompiledRule, Unchecked};
 pub use config::{AWS_PACKAGE, Catalogue, Config, Ids, Level, LevelRule, VersionSource};
-pub use tests::{Case, Expect, ExpectedAlert, TestEvent, TestFile};
 
 use crate::diag::{Code, Diagnostic};
 use crate::lang::rule::Rule;
@@ -214,10 +214,14 @@ impl Pack {
     ///
     /// # Errors
     /// A finding without a place: the path leads out of the folder, or nothing is there.
-    pub fn fixture(&self, path: &str) -> Result<Vec<u8>, Diagnostic> {
+    pub fn fixture(&self, path: &str) -> Result<Vec<u8>, Box<Diagnostic>> {
         let folder = self.root.join(&self.config.fixtures);
-        let outside =
-            || Diagnostic::new(Code::RP0706, format!("`{path}` leads out of `{}`", self.config.fixtures));
+        let outside = || {
+            Box::new(Diagnostic::new(
+                Code::RP0706,
+                format!("`{path}` leads out of `{}`", self.config.fixtures),
+            ))
+        };
         let name = files::inside(path).ok_or_else(outside)?;
         let file = folder.join(&name);
         if !file.is_file() {
@@ -227,12 +231,13 @@ impl Pack {
             if let Some(near) = select::nearest(&name, known.iter().map(|e| e.name.as_str())) {
                 d = d.help(format!("did you mean `{near}`?"));
             }
-            return Err(d);
+            return Err(Box::new(d));
         }
         if !files::stays_below(&self.root, &file) {
             return Err(outside());
         }
-        read_file(&file).map_err(|message| Diagnostic::new(Code::RP0001, format!("`{path}`: {message}")))
+        read_file(&file)
+            .map_err(|message| Box::new(Diagnostic::new(Code::RP0001, format!("`{path}`: {message}"))))
     }
 }
 
@@ -244,3 +249,6 @@ fn is_config(name: &str) -> bool {
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| format!("this file cannot be read: {e}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,9 @@ use super::{Pack, RuleFile};
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use globset::GlobBuilder;
 
+/// Whether a selector selects a file.
+type Test<'a> = Box<dyn Fn(&RuleFile) -> bool + 'a>;
+
 impl Pack {
     /// The files that one of the selectors selects, in the pack's order; all without a selector.
     ///
@@ -28,7 +31,7 @@ impl Pack {
                         found.push(self.selects_nothing(selector));
                     }
                 }
-                Err(d) => found.push(d),
+                Err(d) => found.push(*d),
             }
         }
         if found.is_empty() {
@@ -38,7 +41,7 @@ impl Pack {
         }
     }
 
-    fn selects<'a>(&'a self, selector: &'a str) -> Result<Box<dyn Fn(&RuleFile) -> bool + 'a>, Diagnostic> {
+    fn selects<'a>(&'a self, selector: &'a str) -> Result<Test<'a>, Box<Diagnostic>> {
         if let Some(tag) = selector.strip_prefix("tag:") {
             return Ok(Box::new(move |f| {
                 f.rule.as_ref().is_some_and(|r| r.tags().iter().any(|t| t.eq_ignore_ascii_case(tag)))
@@ -48,13 +51,14 @@ impl Pack {
             return Ok(Box::new(move |f| f.rule.as_ref().is_some_and(|r| r.severity() == severity)));
         }
         if selector == "changed" || selector.starts_with("changed:") {
-            return Err(Diagnostic::new(Code::RP9001, "the selector `changed` is not supported yet"));
+            let d = Diagnostic::new(Code::RP9001, "the selector `changed` is not supported yet");
+            return Err(Box::new(d));
         }
         let path = selector.replace('\\', "/");
         let path = path.strip_prefix("./").unwrap_or(&path).trim_end_matches('/').to_owned();
         if path.contains(['*', '?', '[', '{']) {
             let glob = GlobBuilder::new(&path).literal_separator(true).build().map_err(|e| {
-                Diagnostic::new(Code::RP0707, format!("`{selector}` is no pattern: {}", e.kind()))
+                Box::new(Diagnostic::new(Code::RP0707, format!("`{selector}` is no pattern: {}", e.kind())))
             })?;
             let matcher = glob.compile_matcher();
             return Ok(Box::new(move |f| matcher.is_match(&f.name) || matcher.is_match(&f.file)));

@@ -1,273 +1,241 @@
-//! Rule tests: `tests/rules/<name>.toml` as cases with events and expected alerts.
+//! Tests of packs on disk: loading, selecting, compiling, and the test files.
 
-use super::{Pack, RuleFile, files, select};
-use crate::diag::{Code, Diagnostic, Severity};
-use crate::es::date;
-use crate::lang::rule::{Document, Structure};
-use crate::source::{Source, Span};
-use rayon::prelude::*;
-use rustc_hash::FxHashMap;
-use serde_json::Value;
-use std::sync::{Arc, LazyLock};
+use super::*;
+use crate::diag::Severity;
+use crate::lang::rule::tests::example;
+use crate::lint::validate;
+use std::fs;
+use tempfile::TempDir;
 
-static STRUCTURE: LazyLock<Structure> =
-    LazyLock::new(|| Structure::new(include_str!("../../schemas/test.schema.json")));
-
-/// The tests of one rule.
-#[derive(Clone, Debug)]
-pub struct TestFile {
-    /// The name of the rule.
-    pub name: String,
-    /// The text of the file; its name is the path that people see.
-    pub source: Arc<Source>,
-    /// The cases, in order; none where the file has errors.
-    pub cases: Vec<Case>,
-    /// What was found while reading.
-    pub diagnostics: Vec<Diagnostic>,
+/// A pack with a `rulepack.toml` and the files that are given by path below it.
+fn pack(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let config = [(CONFIG, "[pack]\nname = \"t\"\nstacks = [\"8.19\", \"9.5\"]\n")];
+    for (name, text) in config.iter().chain(files) {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
 }
 
-/// One case.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// What happens in it.
-    pub name: String,
-    /// Where the name stands.
-    pub span: Span,
-    /// When the rule runs, in nanoseconds since the epoch; `None` for just after the last event.
-    pub at: Option<date::Nanos>,
-    /// Earlier events for new terms.
-    pub history: Vec<TestEvent>,
-    /// The events.
-    pub events: Vec<TestEvent>,
-    /// What must come out; a `todo` case may leave it open.
-    pub expect: Option<Expect>,
-    /// Where the expectation stands, or else the case.
-    pub expect_span: Span,
-    /// The known gap, because of which the case must fail.
-    pub todo: Option<String>,
+/// The example rule under another name and id.
+fn rule(number: u8) -> String {
+    example()
+        .replace("A thing", &format!("Thing {number}"))
+        .replace("1d0a4b8e", &format!("1d0a4b{number:02x}"))
 }
 
-/// Events of a case.
-#[derive(Clone, Debug)]
-pub enum TestEvent {
-    /// A file below the fixtures folder.
-    File {
-        /// The path as the test has it.
-        path: String,
-        /// Its content.
-        bytes: Arc<[u8]>,
-        /// Where the path stands.
-        span: Span,
-    },
-    /// A table in the test itself.
-    Inline {
-        /// The event.
-        json: Value,
-        /// Where it stands.
-        span: Span,
-    },
+fn names(files: &[&RuleFile]) -> String {
+    files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// The alerts that a case expects.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Expect {
-    /// So many.
-    Count(u64),
-    /// These.
-    Alerts(Vec<ExpectedAlert>),
+fn codes(found: &[Diagnostic]) -> String {
+    found.iter().map(|d| d.code.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-impl Expect {
-    /// How many alerts are expected.
-    pub fn count(&self) -> usize {
-        match self {
-            Expect::Count(n) => usize::try_from(*n).unwrap_or(usize::MAX),
-            Expect::Alerts(alerts) => alerts.len(),
-        }
-    }
+#[test]
+fn rules_are_found_in_order_and_hidden_files_are_not() {
+    let dir = pack(&[
+        ("rules-toml/b.toml", &rule(1)),
+        ("rules-toml/a/c.toml", &rule(2)),
+        ("rules-toml/.hidden.toml", "x"),
+        ("rules-toml/.git/d.toml", "x"),
+        ("rules-toml/readme.md", "x"),
+    ]);
+    let pack = Pack::load(dir.path()).unwrap();
+    assert_eq!(names(&pack.select(&[]).unwrap()), "a/c b");
+    assert_eq!(pack.files[0].file, "rules-toml/a/c.toml");
+    assert!(pack.diagnostics.is_empty(), "{:#?}", pack.diagnostics);
+    assert_eq!(Pack::find(&dir.path().join("rules-toml/a")).unwrap(), dir.path());
+    assert!(pack.rule("a/c").is_some());
 }
 
-/// An alert that a case expects.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExpectedAlert {
-    /// Ids of its events, or their beginnings; none where only the group matters.
-    pub events: Vec<String>,
-    /// Values that it is grouped by, in the order of the file.
-    pub group: Vec<(String, Value)>,
-    /// Where it stands.
-    pub span: Span,
+#[test]
+fn a_folder_without_a_pack_has_no_pack() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(codes(&Pack::load(dir.path()).unwrap_err()), "RP0711");
+    assert_eq!(codes(&Pack::open(&dir.path().join("nothing")).unwrap_err()), "RP0001");
+    fs::write(dir.path().join("one.toml"), rule(1)).unwrap();
+    let pack = Pack::open(&dir.path().join("one.toml")).unwrap();
+    assert_eq!(pack.rules().count(), 1);
+    assert_eq!(Pack::open(dir.path()).unwrap().files[0].name, "one");
 }
 
-type Fixtures = FxHashMap<String, Result<Arc<[u8]>, Diagnostic>>;
-
-impl Pack {
-    /// Reads the tests of the selected rules, sorted by name. The second list are findings about no
-    /// test in particular: with the whole pack selected, tests whose rule does not exist.
-    pub fn tests(&self, selection: &[&RuleFile]) -> (Vec<TestFile>, Vec<Diagnostic>) {
-        let folder = self.root.join(&self.config.tests);
-        if !folder.is_dir() {
-            return (Vec::new(), Vec::new());
-        }
-        let shown = self.shown(&self.config.tests);
-        let (entries, mut found) = files::walk(&self.root, &folder, &shown, &|n| n.ends_with(".toml"));
-        let whole = selection.len() == self.files.len();
-        let known: FxHashMap<&str, ()> = self.files.iter().map(|f| (f.name.as_str(), ())).collect();
-        let wanted: FxHashMap<&str, ()> = selection.iter().map(|f| (f.name.as_str(), ())).collect();
-        let mut read = Vec::new();
-        for entry in entries {
-            let name = entry.name.strip_suffix(".toml").unwrap_or(&entry.name).to_owned();
-            let file = format!("{shown}/{}", entry.name);
-            if wanted.contains_key(name.as_str()) {
-                read.push((name, file, entry.path));
-            } else if whole && !known.contains_key(name.as_str()) {
-                let mut d = files::about(&file, Code::RP0704, format!("no rule `{name}` for this test"));
-                if let Some(near) = select::nearest(&name, self.files.iter().map(|f| f.name.as_str())) {
-                    d = d.help(format!("did you mean `{near}`?"));
-                }
-                found.push(d);
-            }
-        }
-        let documents: Vec<(String, String, Option<Document>, Vec<Diagnostic>)> = read
-            .into_par_iter()
-            .map(|(name, file, path)| match super::read_file(&path) {
-                Ok(bytes) => {
-                    let (document, mut found) = Document::read(&file, bytes);
-                    found.extend(document.iter().flat_map(|d| STRUCTURE.check(d)));
-                    (name, file, document, found)
-                }
-                Err(message) => {
-                    let found = vec![files::about(&file, Code::RP0001, message)];
-                    (name, file, None, found)
-                }
-            })
-            .collect();
-        let fixtures = self.fixtures(documents.iter().filter_map(|(_, _, d, _)| d.as_ref()));
-        let files = documents
-            .into_iter()
-            .map(|(name, file, document, diagnostics)| {
-                let Some(document) = document else {
-                    let source = Arc::new(Source::new(file, ""));
-                    return TestFile { name, source, cases: Vec::new(), diagnostics };
-                };
-                let mut reader = Reader { document: &document, fixtures: &fixtures, found: diagnostics };
-                let cases = reader.cases();
-                let mut diagnostics = reader.found;
-                crate::diag::sort(&mut diagnostics);
-                TestFile { name, source: Arc::clone(document.source()), cases, diagnostics }
-            })
-            .collect();
-        (files, found)
-    }
-
-    /// Every fixture that the tests name, each read once.
-    fn fixtures<'d>(&self, documents: impl Iterator<Item = &'d Document>) -> Fixtures {
-        let mut paths: Vec<&str> = Vec::new();
-        for document in documents {
-            let cases = document.json().get("case").and_then(Value::as_array);
-            for case in cases.into_iter().flatten() {
-                let lists = ["history", "events"].iter().filter_map(|key| case.get(key)?.as_array());
-                paths.extend(lists.flatten().filter_map(Value::as_str));
-            }
-        }
-        paths.sort_unstable();
-        paths.dedup();
-        paths.into_par_iter().map(|path| (path.to_owned(), self.fixture(path).map(Arc::from))).collect()
-    }
+#[test]
+fn selectors_are_names_paths_patterns_ids_tags_and_severities() {
+    let high = rule(3).replace("\"low\"", "\"high\"").replace("\"one\"", "\"Other: tag\"");
+    let dir = pack(&[
+        ("rules-toml/aws/iam/one.toml", &rule(1)),
+        ("rules-toml/aws/s3/two.toml", &rule(2)),
+        ("rules-toml/okta/three.toml", &high),
+    ]);
+    let pack = Pack::load(dir.path()).unwrap();
+    let select = |s: &str| names(&pack.select(&[s.to_owned()]).unwrap());
+    assert_eq!(select("aws/iam/one"), "aws/iam/one");
+    assert_eq!(select("rules-toml/aws/iam/one.toml"), "aws/iam/one");
+    assert_eq!(select("./rules-toml/aws/"), "aws/iam/one aws/s3/two");
+    assert_eq!(select("aws/*/*"), "aws/iam/one aws/s3/two");
+    assert_eq!(select("**/t*"), "aws/s3/two okta/three");
+    assert_eq!(select("1d0a4b02-62a3-4f67-9d0c-2f2d5b6c7e11"), "aws/s3/two");
+    assert_eq!(select("tag:other: TAG"), "okta/three");
+    assert_eq!(select("severity:high"), "okta/three");
+    let two = pack.select(&["okta".to_owned(), "aws/s3/two".to_owned()]).unwrap();
+    assert_eq!(names(&two), "aws/s3/two okta/three");
+    let nothing = |s: &str| pack.select(&[s.to_owned()]).unwrap_err().remove(0);
+    assert_eq!(nothing("aws/iam/on").help.as_deref(), Some("did you mean `aws/iam/one`?"));
+    assert_eq!(nothing("three").help.as_deref(), Some("did you mean `okta/three`?"));
+    assert_eq!(nothing("tag:Other: tga").help.as_deref(), Some("did you mean `tag:Other: tag`?"));
+    assert_eq!(nothing("aw").code, Code::RP0707);
+    assert_eq!(nothing("changed:main").code, Code::RP9001);
+    assert_eq!(nothing("a[").code, Code::RP0707);
 }
 
-struct Reader<'a> {
-    document: &'a Document,
-    fixtures: &'a Fixtures,
-    found: Vec<Diagnostic>,
+#[test]
+fn ids_and_names_that_are_used_twice_name_both_files() {
+    let dir = pack(&[("rules-toml/a.toml", &rule(1)), ("rules-toml/b.toml", &rule(1))]);
+    let pack = Pack::load(dir.path()).unwrap();
+    assert!(pack.files[0].diagnostics.is_empty());
+    let found = &pack.files[1].diagnostics;
+    assert_eq!(codes(found), "RP0701 RP0702");
+    assert_eq!(found[0].place().as_deref(), Some("rules-toml/b.toml:14:11"));
+    assert_eq!(found[0].notes, ["`a` has it too, at rules-toml/a.toml:14:11"]);
 }
 
-impl Reader<'_> {
-    fn span(&self, pointer: &str) -> Span {
-        self.document.nearest(pointer).value
-    }
+#[cfg(unix)]
+#[test]
+fn links_do_not_lead_out_of_the_pack_or_round_in_circles() {
+    use std::os::unix::fs::symlink;
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("x.toml"), rule(9)).unwrap();
+    let dir = pack(&[("rules-toml/a.toml", &rule(1)), ("tests/fixtures/f.json", "{}")]);
+    let at = |p: &str| dir.path().join(p);
+    symlink(outside.path().join("x.toml"), at("rules-toml/x.toml")).unwrap();
+    symlink(at("rules-toml"), at("rules-toml/again")).unwrap();
+    symlink("/etc/hosts", at("tests/fixtures/h.json")).unwrap();
+    let pack = Pack::load(dir.path()).unwrap();
+    assert_eq!(names(&pack.select(&[]).unwrap()), "a");
+    assert_eq!(codes(&pack.diagnostics), "RP0706 RP0706");
+    assert_eq!(pack.fixture("h.json").unwrap_err().code, Code::RP0706);
+    assert_eq!(pack.fixture("../../rulepack.toml").unwrap_err().code, Code::RP0706);
+    assert_eq!(pack.fixture("f.json").unwrap(), b"{}");
+    assert_eq!(pack.fixture("g.json").unwrap_err().code, Code::RP0705);
+}
 
-    fn report(&mut self, d: Diagnostic, span: Span) {
-        self.found.push(d.at(span, "").in_source(self.document.source()));
-    }
+#[test]
+fn tests_are_read_with_their_events_and_expectations() {
+    let text = "[[case]]\nname = \"one\"\nat = \"2026-01-11T10:00:00Z\"\nhistory = [\"old.json\"]\n\
+                events = [\"new.json\", { \"user.name\" = \"x\", at = 2026-01-01T00:00:00Z }]\n\
+                expect = [{ events = [\"abc\"], group = { \"user.name\" = \"x\" } }]\n\
+                [[case]]\nname = \"two\"\nevents = [\"new.json\"]\nexpect = 0\ntodo = \"SOC-1\"\n";
+    let dir = pack(&[
+        ("rules-toml/a.toml", &rule(1)),
+        ("tests/rules/a.toml", text),
+        ("tests/fixtures/old.json", "{\"old\":1}"),
+        ("tests/fixtures/new.json", "{}"),
+    ]);
+    let pack = Pack::load(dir.path()).unwrap();
+    let (files, found) = pack.tests(&pack.select(&[]).unwrap());
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(files[0].diagnostics.is_empty(), "{:#?}", files[0].diagnostics);
+    let [one, two] = files[0].cases.as_slice() else { panic!("two cases") };
+    assert_eq!(one.at, Some(1_768_125_600_000_000_000));
+    assert!(matches!(&one.history[0], TestEvent::File { bytes, .. } if bytes.as_ref() == b"{\"old\":1}"));
+    assert!(matches!(&one.events[1], TestEvent::Inline { json, .. } if json["at"] == "2026-01-01T00:00:00Z"));
+    let Some(Expect::Alerts(alerts)) = &one.expect else { panic!("alerts") };
+    assert_eq!((alerts[0].events[0].as_str(), alerts[0].group.len()), ("abc", 1));
+    assert_eq!((two.expect.as_ref(), two.todo.as_deref()), (Some(&Expect::Count(0)), Some("SOC-1")));
+}
 
-    fn cases(&mut self) -> Vec<Case> {
-        if self.found.iter().any(|d| d.severity == Severity::Error) {
-            return Vec::new();
-        }
-        let json = self.document.json().clone();
-        let mut names: Vec<String> = Vec::new();
-        let mut out = Vec::new();
-        for (i, case) in json.get("case").and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let at = format!("/case/{i}");
-            let text = |key: &str| case.get(key).and_then(Value::as_str);
-            let name = text("name").unwrap_or_default().to_owned();
-            let span = self.span(&format!("{at}/name"));
-            if names.contains(&name) {
-                let d = Diagnostic::new(Code::RP0007, format!("a case `{name}` stands above already"));
-                self.report(d, span);
-            }
-            names.push(name.clone());
-            let time = text("at").map(date::parse_value);
-            if time == Some(None) {
-                let d =
-                    Diagnostic::new(Code::RP0606, format!("`{}` is no time", text("at").unwrap_or_default()));
-                self.report(d, self.span(&format!("{at}/at")));
-            }
-            let expect_span = self.document.nearest(&format!("{at}/expect")).name_span();
-            let history = self.events(case, &at, "history");
-            let events = self.events(case, &at, "events");
-            out.push(Case {
-                name,
-                span,
-                at: time.flatten(),
-                history,
-                events,
-                expect: case.get("expect").map(|e| self.expect(e, &at)),
-                expect_span,
-                todo: text("todo").map(str::to_owned),
-            });
-        }
-        if self.found.iter().any(|d| d.severity == Severity::Error) { Vec::new() } else { out }
-    }
+#[test]
+fn mistakes_in_tests_are_placed() {
+    let text = "[[case]]\nname = \"one\"\nevents = [\"event.jsn\"]\nexpect = 0\n\
+                [[case]]\nname = \"one\"\nevents = [\"../../rulepack.toml\"]\nexpect = 0\n";
+    let dir = pack(&[
+        ("rules-toml/a/thing.toml", &rule(1)),
+        ("tests/rules/a/thing.toml", text),
+        ("tests/rules/a/thign.toml", text),
+        ("tests/fixtures/event.json", "{}"),
+    ]);
+    let pack = Pack::load(dir.path()).unwrap();
+    let (files, found) = pack.tests(&pack.select(&[]).unwrap());
+    assert_eq!(codes(&found), "RP0704");
+    assert_eq!(found[0].help.as_deref(), Some("did you mean `a/thing`?"));
+    assert_eq!(codes(&files[0].diagnostics), "RP0705 RP0007 RP0706");
+    assert_eq!(files[0].diagnostics[0].place().as_deref(), Some("tests/rules/a/thing.toml:3:11"));
+    assert_eq!(files[0].diagnostics[0].help.as_deref(), Some("did you mean `event.json`?"));
+    assert!(files[0].cases.is_empty());
+}
 
-    fn events(&mut self, case: &Value, at: &str, key: &str) -> Vec<TestEvent> {
-        let mut out = Vec::new();
-        for (i, event) in case.get(key).and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let span = self.span(&format!("{at}/{key}/{i}"));
-            let Some(path) = event.as_str() else {
-                out.push(TestEvent::Inline { json: event.clone(), span });
-                continue;
-            };
-            match self.fixtures.get(path) {
-                Some(Ok(bytes)) => {
-                    out.push(TestEvent::File { path: path.to_owned(), bytes: Arc::clone(bytes), span });
-                }
-                Some(Err(d)) => self.report(d.clone(), span),
-                None => {}
-            }
-        }
-        out
-    }
+/// The findings of one rule on the stacks 8.19 and 9.5, what is not supported left out.
+fn findings(text: &str) -> Vec<Diagnostic> {
+    let dir = pack(&[("rules-toml/a.toml", text)]);
+    let pack = Pack::load(dir.path()).unwrap();
+    let found = validate(&pack, &pack.select(&[]).unwrap()).diagnostics;
+    found.into_iter().filter(|d| d.code != Code::RP9001).collect()
+}
 
-    fn expect(&self, value: &Value, at: &str) -> Expect {
-        let Some(alerts) = value.as_array() else { return Expect::Count(value.as_u64().unwrap_or(0)) };
-        let alert = |(i, alert): (usize, &Value)| ExpectedAlert {
-            events: alert
-                .get("events")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(|e| e.as_str().map(str::to_owned))
-                .collect(),
-            group: alert
-                .get("group")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect(),
-            span: self.span(&format!("{at}/expect/{i}")),
-        };
-        Expect::Alerts(alerts.iter().enumerate().map(alert).collect())
-    }
+#[test]
+fn a_field_that_one_stack_lacks_is_a_finding_about_stacks() {
+    let base = example()
+        .replace("min_stack_version = \"9.0\"\n", "")
+        .replace("type = \"query\"", "type = \"new_terms\"\nhistory_window_start = \"now-7d\"");
+    let with = |field: &str| base.replace("type =", &format!("new_terms_fields = [\"{field}\"]\ntype ="));
+    assert!(findings(&with("user.name")).is_empty());
+    let found = findings(&with("cloud.entity.attributes.storage_class"));
+    assert_eq!(codes(&found), "RP0801", "{found:#?}");
+    assert_eq!(found[0].notes, ["ECS has it since 9.4"]);
+    assert_eq!(found[0].message, "`cloud.entity.attributes.storage_class` is unknown to stack 8.19");
+    let found = findings(&with("user.nmae"));
+    assert_eq!(codes(&found), "RP0201");
+    assert_eq!(found[0].help.as_deref(), Some("did you mean `user.name`?"));
+    assert_eq!(found[0].fix.as_ref().unwrap().replacement, "\"user.name\"");
+    let newer = with("cloud.entity.attributes.storage_class")
+        .replace("[rule]", "min_stack_version = \"9.5\"\n[rule]");
+    assert!(findings(&newer).is_empty());
+    let future = newer.replace("\"9.5\"", "\"10.0\"");
+    assert_eq!(codes(&findings(&future)), "RP0802");
+}
+
+#[test]
+fn what_cannot_be_run_is_one_note_a_reason() {
+    let threshold =
+        |n| rule(n).replace("\"query\"\n", "\"threshold\"\n") + "[rule.threshold]\nfield = []\nvalue = 3\n";
+    let dir = pack(&[("rules-toml/a.toml", &threshold(1)), ("rules-toml/b.toml", &threshold(2))]);
+    let pack = Pack::load(dir.path()).unwrap();
+    let validation = validate(&pack, &pack.select(&[]).unwrap());
+    assert_eq!(codes(&validation.diagnostics), "RP9001");
+    let note = &validation.diagnostics[0];
+    assert_eq!(note.severity, Severity::Note);
+    assert_eq!(note.message, "threshold rules are not supported yet, so 2 rules are not run");
+    assert!(!validation.failed());
+    assert!(validation.rules.iter().all(|r| r.plan.is_none()));
+}
+
+#[test]
+fn sources_come_from_the_query_before_the_index_patterns() {
+    let sources = |query: &str, index: &str| {
+        let text = example()
+            .replace("event.action: \"CreateUser\"", query)
+            .replace("[\"logs-aws.cloudtrail-*\"]", index);
+        let rule = Rule::read("a", "a.toml", text.into_bytes()).0.unwrap();
+        let s = Sources::of(&rule, &Config::of_folder("t"));
+        (s.is_complete(), s.datasets.join(" "), s.uncatalogued.join(" "))
+    };
+    let expected =
+        |complete, datasets: &str, unknown: &str| (complete, datasets.to_owned(), unknown.to_owned());
+    let cloudtrail = "[\"filebeat-*\", \"logs-aws.cloudtrail-*\"]";
+    assert_eq!(sources("a: 1", cloudtrail), expected(true, "aws.cloudtrail", ""));
+    assert_eq!(
+        sources("event.dataset: okta.system", "[\"logs-*\"]"),
+        expected(false, "okta.system", "okta.system")
+    );
+    assert_eq!(
+        sources("event.dataset: aws.cloudtrail", "[\"logs-*\"]"),
+        expected(true, "aws.cloudtrail", "")
+    );
+    assert_eq!(
+        sources("a: 1", "[\"endgame-*\", \"logs-endpoint.events.*\"]"),
+        expected(false, "endpoint.events", "endpoint.events endgame-*")
+    );
 }

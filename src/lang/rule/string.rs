@@ -213,7 +213,7 @@ mod tests {
         #[test]
         fn literal_strings_map_byte_for_byte(text in "[a-z\"\\\\ :\n]{0,30}", from in 0usize..30, to in 0usize..30) {
             let file = format!("q = '''\n{text}'''");
-            let q = decode(&file[4..], 4).unwrap();
+            let q = decode(file.get(4..).unwrap(), 4).unwrap();
             prop_assert_eq!(q.text(), &text);
             let (from, to) = (from.min(text.len()), to.min(text.len()));
             if from < to {
