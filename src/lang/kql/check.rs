@@ -115,8 +115,10 @@ impl<'q> Checker<'q> {
                 }
             }
             NodeKind::Range { field, op, value } => {
-                self.null(value);
                 let target = self.target(field, false);
+                if self.null(value) {
+                    return Typed::Nothing;
+                }
                 if let Some(Target::Field(name, r)) = &target {
                     let d = range_on_string(name, r.field, value, node.span);
                     self.report(d);
@@ -132,8 +134,10 @@ impl<'q> Checker<'q> {
         if exists && field.value.is_lone_star() {
             return Typed::Everything;
         }
-        self.null(value);
         let target = self.target(field, exists);
+        if self.null(value) {
+            return Typed::Nothing;
+        }
         if let Some(Target::Field(name, resolved)) = &target {
             let field = resolved.field;
             if let TermValue::Text { text, quoted } = &value.value {
@@ -157,7 +161,6 @@ impl<'q> Checker<'q> {
     }
 
     fn bare(&mut self, value: &'q Term, span: Span) -> Typed<'q> {
-        let lone = value.value.is_lone_star();
         if let Some(path) = self.path.last() {
             let d = Diagnostic::new(Code::RP1001, "a value without a field never matches inside `{ }`")
                 .at(span, format!("Kibana looks for it in a field `{path}.null`"))
@@ -165,8 +168,10 @@ impl<'q> Checker<'q> {
             self.report([d]);
             return Typed::Nothing;
         }
-        self.null(value);
-        if lone {
+        if self.null(value) {
+            return Typed::Nothing;
+        }
+        if value.value.is_lone_star() {
             return Typed::Everything;
         }
         let written = span.slice(self.text);
@@ -333,12 +338,15 @@ impl<'q> Checker<'q> {
         if self.report_all(wrong) { None } else { Some(Target::Fields(found)) }
     }
 
-    fn null(&mut self, value: &Term) {
-        if value.value == TermValue::Null {
+    /// Whether a value is `null`, which nothing takes.
+    fn null(&mut self, value: &Term) -> bool {
+        let null = value.value == TermValue::Null;
+        if null {
             self.report([Diagnostic::new(Code::RP0309, "`null` is not a value to search for")
                 .at(value.span, "Elasticsearch refuses it")
                 .help("write `not field: *` for events without the field, or `\"null\"` for the text")]);
         }
+        null
     }
 
     /// Values that are valid, but seldom what was meant.
@@ -444,4 +452,136 @@ fn pattern_matches(parts: &[Box<str>], name: &str) -> bool {
         }
     }
     rest.ends_with(last.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::analyze;
+    use super::*;
+    use crate::lang::Analysis;
+    use crate::schema::{Layer, Version, ecs, parse_mapping};
+    use std::sync::Arc;
+
+    fn mapping() -> Schema {
+        let json = r#"{"properties": {
+            "host": {"properties": {"name": {"type": "keyword", "ignore_above": 8}, "ip": {"type": "ip"}}},
+            "port": {"type": "long"}, "note": {"type": "text"}, "seen": {"type": "date"},
+            "tags": {"type": "flattened"},
+            "items": {"type": "nested", "properties": {"sku": {"type": "keyword"}}}}}"#;
+        let fields = Arc::new(parse_mapping(json).unwrap());
+        Schema::new(vec![Layer { fields, version: None, label: "m".into() }])
+    }
+
+    fn found(query: &str) -> Vec<(Code, Severity)> {
+        analyze(query, &mapping(), &Settings::default())
+            .diagnostics
+            .iter()
+            .map(|d| (d.code, d.severity))
+            .collect()
+    }
+
+    #[track_caller]
+    fn error(query: &str, code: Code) {
+        assert_eq!(found(query), [(code, Severity::Error)], "{query}");
+    }
+
+    #[track_caller]
+    fn warning(query: &str, code: Code) {
+        assert_eq!(found(query), [(code, Severity::Warning)], "{query}");
+    }
+
+    fn with_ecs(query: &str) -> Analysis {
+        let schema = Schema::new(vec![ecs().layer(Version(9, 5, 0))]);
+        let settings = Settings { ecs: Some(Version(9, 5, 0)), ..Settings::default() };
+        analyze(query, &schema, &settings)
+    }
+
+    #[test]
+    fn what_elasticsearch_refuses_is_an_error_where_the_mapping_is_known() {
+        error("port: http", Code::RP0301);
+        error("port: 80*", Code::RP0302);
+        error("host.ip: 10.*", Code::RP0302);
+        error("host.ip > 10.0.0.0/8", Code::RP0301);
+        error("seen: yesterday", Code::RP0301);
+        error("host.name: null", Code::RP0309);
+        error("port > null", Code::RP0309);
+        error("null", Code::RP0309);
+    }
+
+    #[test]
+    fn names_are_looked_up_with_patterns_objects_and_flattened_keys() {
+        warning("host.nam: web", Code::RP0201);
+        warning("host: web", Code::RP0206);
+        warning("zz*: web", Code::RP0205);
+        for query in
+            ["host: *", "tags.env: prod", "*.name: web", "*: *", "host.ip: 10.0.0.0/8", "seen > now-1d"]
+        {
+            assert_eq!(found(query), [], "{query}");
+        }
+        // one of the fields is a number
+        error("*: web", Code::RP0301);
+        let a = analyze("host.nam: (a or b)", &mapping(), &Settings::default());
+        assert_eq!(a.diagnostics.len(), 1);
+        assert!(a.diagnostics.first().unwrap().help.as_ref().unwrap().contains("host.name"));
+        assert_eq!(a.fields, [FieldUse { name: "host.nam".into(), span: Span::new(0, 8) }]);
+    }
+
+    #[test]
+    fn nested_fields_need_their_group() {
+        error("items.sku: a", Code::RP0203);
+        error("items: { sku: a }", Code::RP9001);
+        assert_eq!(found("host: { name: a }").first().unwrap().0, Code::RP0203);
+        assert!(found("items: { port: a }").iter().any(|(c, _)| *c == Code::RP0201));
+        let a = analyze("items: { sku: a }", &mapping(), &Settings::default());
+        assert_eq!(a.fields.first().unwrap().name, "items.sku");
+        assert!(a.plan.is_none());
+    }
+
+    #[test]
+    fn valid_but_unlikely_values_are_warned_of() {
+        warning("web", Code::RP1001);
+        warning("host.name: web?", Code::RP1002);
+        warning("host.name: (a or b\n c)", Code::RP1003);
+        warning("host.name: \"we*\"", Code::RP1004);
+        warning("note: *big boat*", Code::RP1005);
+        warning("host.name: a or", Code::RP1006);
+        warning("host.name > a", Code::RP1007);
+        warning("host.name: 123456789", Code::RP0503);
+        for query in ["host.name: *a b*", "host.name: \"a?\"", r"host.name: x \and", "note: \"a or\""] {
+            assert_eq!(found(query), [], "{query}");
+        }
+        let d = analyze("host.name != web", &mapping(), &Settings::default()).diagnostics;
+        assert!(d.first().unwrap().help.as_ref().unwrap().ends_with("write `not host.name: web`"));
+    }
+
+    #[test]
+    fn values_outside_an_enumeration_never_match_and_negated_always() {
+        let a = with_ecs("event.outcome: \"succes\"");
+        let d = a.diagnostics.first().unwrap();
+        assert_eq!((d.code, d.severity), (Code::RP0501, Severity::Error));
+        assert_eq!(d.fix.as_ref().unwrap().replacement, "\"success\"");
+        let d = with_ecs("event.outcome: (failure or succes)").diagnostics;
+        assert_eq!(d.first().unwrap().span(), Some(Span::new(27, 33)));
+        let d = with_ecs("not event.outcome: succes").diagnostics;
+        assert_eq!((d.first().unwrap().code, d.first().unwrap().severity), (Code::RP0502, Severity::Warning));
+        let d = with_ecs("event.outcome: (Success or success)").diagnostics;
+        assert_eq!((d.len(), d.first().unwrap().severity), (1, Severity::Warning));
+        assert!(with_ecs("event.outcome: succ*").diagnostics.is_empty());
+    }
+
+    #[test]
+    fn a_catalogue_only_warns_and_the_clause_never_matches() {
+        let a = with_ecs("process.pid: abc");
+        assert_eq!(a.diagnostics.first().unwrap().severity, Severity::Warning);
+        assert_eq!(a.plan.unwrap().filter().next(), Some(&crate::plan::Pred::Const(false)));
+    }
+
+    #[test]
+    fn field_patterns_match_whole_names() {
+        let parts = |p: &[&str]| p.iter().map(|s| (*s).into()).collect::<Vec<Box<str>>>();
+        assert!(pattern_matches(&parts(&["a.", ".c"]), "a.b.c"));
+        assert!(pattern_matches(&parts(&["", ""]), "x"));
+        assert!(!pattern_matches(&parts(&["ab", "bc"]), "abc"));
+        assert!(pattern_matches(&parts(&["a", "b", ""]), "a.b.c"));
+    }
 }

@@ -140,7 +140,7 @@ impl Lowering<'_> {
             self.diagnostics
                 .push(d.note(format!("the pattern stands for {of} fields, {refused} of them refuse this")));
         }
-        any(alternatives)
+        any_of(alternatives)
     }
 
     fn field(&mut self, field: &Field) -> Option<FieldId> {
@@ -205,7 +205,7 @@ impl Lowering<'_> {
                 alternatives.push(pred);
             }
         }
-        any(alternatives)
+        any_of(alternatives)
     }
 
     fn leaf(&mut self, id: FieldId, op: Op, span: Span) -> Result<Pred, Reject> {
@@ -236,7 +236,9 @@ impl Lowering<'_> {
 
     /// A field that nothing is known of. The data would decide its type, so the clause is read by the
     /// types that its value can have: text always, and numbers, dates and addresses where the value is
-    /// one. Which query is sent is decided as Kibana does without field information.
+    /// one; a bound is of the one type that it looks like. Without any field information a pattern is
+    /// split at its spaces, as Kibana does then; where only this field is missing from a catalogue, the
+    /// index has it most likely as a keyword, so the pattern stays whole.
     fn untyped(&mut self, name: &str, ask: Ask<'_>, span: Span) -> Pred {
         let types = match ask {
             Ask::Exists => vec![Kind::Keyword],
@@ -254,8 +256,9 @@ impl Lowering<'_> {
             types: types.into_iter().map(FieldType::of).collect(),
             key_below: false,
         });
-        // a type that refuses the clause is another type than the data's
-        self.ask(id, Sort::Other, ask, span).unwrap_or_else(|reject| {
+        let whole = matches!(ask, Ask::Is(TermValue::Wildcard(_))) && !self.schema.layers().is_empty();
+        let sort = if whole { Sort::PureKeyword } else { Sort::Other };
+        self.ask(id, sort, ask, span).unwrap_or_else(|reject| {
             self.diagnostics
                 .push(Diagnostic::new(reject.code, reject.message).at(span, format!("asked of `{name}`")));
             Pred::Const(false)
@@ -276,7 +279,7 @@ fn kind_of(text: &str) -> Option<Kind> {
     }
 }
 
-fn any(alternatives: Vec<Pred>) -> Pred {
+fn any_of(alternatives: Vec<Pred>) -> Pred {
     if alternatives.is_empty() { Pred::Const(false) } else { Pred::any(alternatives) }
 }
 
@@ -316,5 +319,191 @@ fn atom_op(atom: Atom) -> Op {
         Atom::Text(text) => Op::Match(Literal::Str(text.into())),
         Atom::Star => Op::Exists,
         Atom::Pattern(parts) => Op::QueryWildcard(pattern(&parts)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::analyze;
+    use super::*;
+    use crate::schema::{Layer, parse_mapping};
+    use crate::value::ProjectionBuilder;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn mapping(json: &serde_json::Value) -> Schema {
+        let fields = Arc::new(parse_mapping(&json.to_string()).unwrap());
+        Schema::new(vec![Layer { fields, version: None, label: "m".into() }])
+    }
+
+    fn schema() -> Schema {
+        mapping(&json!({"properties": {
+            "name": {"type": "keyword", "fields": {"text": {"type": "match_only_text"}}},
+            "size": {"type": "long"}, "text": {"type": "text"}, "ip": {"type": "ip"},
+            "at": {"type": "date"}, "flat": {"type": "flattened"}, "obj": {"properties": {"x": {"type": "keyword"}}},
+            "items": {"type": "nested", "properties": {"name": {"type": "keyword"}}}}}))
+    }
+
+    fn plan_matches(plan: &Plan, document: &serde_json::Value) -> bool {
+        let mut builder = ProjectionBuilder::default();
+        let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+        plan.matches(&builder.build().project_value(document), &slots).unwrap()
+    }
+
+    fn matches_in(schema: &Schema, query: &str, document: serde_json::Value) -> bool {
+        let a = analyze(query, schema, &Settings::default());
+        let plan = a.plan.unwrap_or_else(|| panic!("{query}: {:?}", a.diagnostics));
+        plan_matches(&plan, &document)
+    }
+
+    fn matches(query: &str, document: serde_json::Value) -> bool {
+        matches_in(&schema(), query, document)
+    }
+
+    #[test]
+    fn keywords_are_compared_whole_and_texts_by_token() {
+        assert!(matches("name: red fox", json!({"name": "red fox"})));
+        assert!(!matches("name: red fox", json!({"name": "Red Fox"})));
+        assert!(matches("name: r*d f*x", json!({"name": "red fox"})));
+        assert!(matches("text: fox bear", json!({"text": "A Bear"})));
+        assert!(!matches("text: \"fox bear\"", json!({"text": "A Bear"})));
+        assert!(matches("text: fo* zz", json!({"text": "a FOX"})));
+        assert!(matches("name.text: RED", json!({"name": "red fox"})));
+    }
+
+    #[test]
+    fn a_value_list_asks_the_whole_array() {
+        assert!(matches("name: (a and b)", json!({"name": ["a", "b"]})));
+        assert!(!matches("name: (a and not b)", json!({"name": ["a", "b"]})));
+        assert!(matches("name: \"a\" and name: \"b\"", json!({"name": ["b", "a"]})));
+        assert!(matches("not name: a", json!({})));
+    }
+
+    #[test]
+    fn other_types_read_the_value_their_way() {
+        assert!(matches("size: 4.0 and size >= 3 and not size > 4", json!({"size": 4})));
+        assert!(matches("ip: 10.1.0.0/16", json!({"ip": "10.1.2.3"})));
+        assert!(matches("at: 2023-02", json!({"at": "2023-02-28T23:59:59Z"})));
+        assert!(matches("flat.a.b: 7", json!({"flat": {"a": {"b": 7}}})));
+        assert!(matches("flat: x", json!({"flat": {"a": ["x"]}})));
+    }
+
+    #[test]
+    fn patterns_of_fields_objects_and_bare_values_ask_several_fields() {
+        assert!(matches("*ame*: red", json!({"name": "red"})));
+        assert!(matches("obj: *", json!({"obj": {"x": "1"}})));
+        assert!(!matches("obj: *", json!({"name": "1"})));
+        assert!(matches("10.0.0.0/8", json!({"ip": "10.0.0.9"})));
+        assert!(matches("\"lazy dog\"", json!({"text": "the lazy dog"})));
+        assert!(!matches("red", json!({"items": [{"name": "red"}]})));
+        assert!(matches("re*", json!({"flat": {"k": "red"}})));
+        assert!(matches("i*.name: red", json!({"items": [{"name": "red"}]})));
+        for everything in ["", "*", "*:*", " \n"] {
+            assert!(matches(everything, json!({})), "{everything:?}");
+        }
+    }
+
+    #[test]
+    fn indices_that_disagree_are_no_pure_keyword() {
+        let schema = mapping(&json!({
+            "a": {"mappings": {"properties": {"f": {"type": "keyword"}}}},
+            "b": {"mappings": {"properties": {"f": {"type": "text"}}}}}));
+        assert!(matches_in(&schema, "f: *x y*", json!({"f": "yz"})));
+        assert!(matches_in(&schema, "f: \"BIG\"", json!({"f": "a big one"})));
+    }
+
+    #[test]
+    fn without_field_information_the_value_decides_the_type() {
+        let none = Schema::none();
+        assert!(matches_in(
+            &none,
+            "f: \"a b\" and n > 9 and ip: 10.0.0.0/8",
+            json!({"f": "a b", "n": 10, "ip": "10.1.1.1"})
+        ));
+        assert!(matches_in(&none, "at >= 2024-01-01", json!({"at": "2024-03-01T00:00:00Z"})));
+        assert!(matches_in(&none, "f: *a b*", json!({"f": "xa"})));
+        let open = schema().with_unknown_fields();
+        assert!(!matches_in(&open, "f: *a b*", json!({"f": "xa"})));
+        assert!(matches_in(&open, "f: *a b*", json!({"f": "xa by"})));
+        let a = analyze("word", &none, &Settings::default());
+        assert!(a.plan.is_none() && a.diagnostics.iter().any(|d| d.code == Code::RP9001));
+    }
+
+    #[test]
+    fn every_leaf_points_at_its_clause() {
+        let query = "name: (a or b) and size > 4";
+        let a = analyze(query, &schema(), &Settings::default());
+        let mut spans = Vec::new();
+        a.plan.unwrap().filter().next().unwrap().visit(&mut |p, _| {
+            if let Pred::Leaf(leaf) = p {
+                spans.push(leaf.span.slice(query));
+            }
+        });
+        assert_eq!(spans, ["a", "b", "size > 4"]);
+    }
+
+    #[test]
+    fn a_query_that_expands_without_bound_is_refused() {
+        let query = vec!["a*"; MAX_LEAVES / 5].join(" or ");
+        let a = analyze(&query, &schema(), &Settings::default());
+        assert!(a.plan.is_none());
+        assert_eq!(a.diagnostics.last().unwrap().code, Code::RP0008);
+    }
+
+    /// A clause, and what it says of a name and of sizes.
+    #[derive(Clone, Debug)]
+    enum Simple {
+        Name(String),
+        Prefix(String),
+        Size(i64),
+        Above(i64),
+        HasSize,
+    }
+
+    impl Simple {
+        fn text(&self) -> String {
+            match self {
+                Simple::Name(t) => format!("name: {t}"),
+                Simple::Prefix(t) => format!("name: {t}*"),
+                Simple::Size(n) => format!("size: {n}"),
+                Simple::Above(n) => format!("size > {n}"),
+                Simple::HasSize => "size: *".to_owned(),
+            }
+        }
+
+        fn holds(&self, names: &[String], sizes: &[i64]) -> bool {
+            match self {
+                Simple::Name(t) => names.contains(t),
+                Simple::Prefix(t) => names.iter().any(|n| n.starts_with(t.as_str())),
+                Simple::Size(n) => sizes.contains(n),
+                Simple::Above(n) => sizes.iter().any(|s| s > n),
+                Simple::HasSize => !sizes.is_empty(),
+            }
+        }
+    }
+
+    fn simple() -> impl Strategy<Value = Simple> {
+        prop_oneof![
+            "[ab]{1,2}".prop_map(Simple::Name),
+            "[ab]".prop_map(Simple::Prefix),
+            (-2i64..3).prop_map(Simple::Size),
+            (-2i64..3).prop_map(Simple::Above),
+            Just(Simple::HasSize),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_conjunction_means_what_its_clauses_mean(
+            clauses in prop::collection::vec((any::<bool>(), simple()), 1..6),
+            names in prop::collection::vec("[ab]{1,2}", 0..3),
+            sizes in prop::collection::vec(-2i64..3, 0..3),
+        ) {
+            let text = |(not, c): &(bool, Simple)| format!("{}{}", if *not { "not " } else { "" }, c.text());
+            let query = clauses.iter().map(text).collect::<Vec<_>>().join(" and ");
+            let expected = clauses.iter().all(|(not, c)| c.holds(&names, &sizes) != *not);
+            prop_assert_eq!(matches(&query, json!({"name": names, "size": sizes})), expected, "{}", query);
+        }
     }
 }

@@ -153,3 +153,51 @@ fn tokens(parts: &[Box<str>]) -> Vec<Token> {
     flush(&mut word);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The condition over a value, by atoms: a text is equal, `*` is always true, a pattern holds its
+    /// first part.
+    fn matches(query: &[&str], value: &str) -> Option<bool> {
+        let parts: Vec<Box<str>> = query.iter().map(|p| (*p).into()).collect();
+        let pred = conditions(&parts, |atom| {
+            Ok(Pred::Const(match atom {
+                Atom::Text(text) => text == value,
+                Atom::Star => true,
+                Atom::Pattern(parts) => parts.iter().all(|p| value.contains(p.as_ref())),
+            }))
+        });
+        fn eval(p: &Pred) -> bool {
+            match p {
+                Pred::Const(b) => *b,
+                Pred::And(ps) => ps.iter().all(eval),
+                Pred::Or(ps) => ps.iter().any(eval),
+                Pred::Not(p) => !eval(p),
+                Pred::Leaf(_) | Pred::Script(_) => unreachable!(),
+            }
+        }
+        pred.ok().map(|p| eval(&p))
+    }
+
+    #[test]
+    fn spaces_separate_alternatives_and_plain_words_join() {
+        assert_eq!(matches(&["", "red sky", ""], "a red one"), Some(true));
+        assert_eq!(matches(&["red sky b", ""], "red sky"), Some(true));
+        assert_eq!(matches(&["red sky b", ""], "sky"), Some(false));
+        assert_eq!(matches(&["red sky ", ""], "x"), Some(true));
+    }
+
+    #[test]
+    fn upper_case_words_are_operators() {
+        assert_eq!(matches(&["ab", " AND cd", ""], "ab-cd"), Some(true));
+        assert_eq!(matches(&["ab", " AND cd", ""], "ab"), Some(false));
+        assert_eq!(matches(&["ab", " NOT cd", ""], "ab-cd"), Some(false));
+        assert_eq!(matches(&["NOT cd", ""], "ab"), Some(true));
+        assert_eq!(matches(&["ab", " OR"], "ab"), None);
+        assert_eq!(matches(&["AND x", ""], "x"), None);
+        // a required clause makes the optional ones irrelevant
+        assert_eq!(matches(&["ab", " OR cd", " AND ef", ""], "ab"), Some(false));
+    }
+}
