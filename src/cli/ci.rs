@@ -86,7 +86,11 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     let rows = [
         (
             "validate",
-            format!("{} on {}", count(validated.files, "rule"), count(opened.pack.config.stacks.len(), "stack")),
+            format!(
+                "{} on {}",
+                count(validated.files, "rule"),
+                count(opened.pack.config.stacks.len(), "stack")
+            ),
             validate_result,
             validate_took,
         ),
@@ -110,13 +114,17 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
         Answers::Text => {
             if !terminal.quiet {
                 for (verb, what, result, took) in &rows {
-                    terminal.line(&format!("  {verb:10} {what:left$} {result:right$} {:>6}", duration(*took)));
+                    terminal
+                        .line(&format!("  {verb:10} {what:left$} {result:right$} {:>6}", duration(*took)));
                 }
                 for line in test::not_run_lines(&tested, &validated.rules) {
                     terminal.line(&format!("             {line}"));
                 }
                 if !tested.untested.is_empty() {
-                    terminal.line(&format!("             {} without a test", count(tested.untested.len(), "rule")));
+                    terminal.line(&format!(
+                        "             {} without a test",
+                        count(tested.untested.len(), "rule")
+                    ));
                 }
                 terminal.line("");
             }
@@ -131,7 +139,10 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
             test::annotate_failures(&tested, terminal);
             terminal.findings(&compared.generated.diagnostics, Format::Github);
             if stale > 0 {
-                terminal.line(&format!("::error title=RP0709%3A stale generated file::{}: run `rulepack generate`", count(stale, "file")));
+                terminal.line(&format!(
+                    "::error title=RP0709%3A stale generated file::{}: run `rulepack generate`",
+                    count(stale, "file")
+                ));
             }
         }
         Answers::Json => {
@@ -170,7 +181,11 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
         let mut lines = vec![format!("failed: {}", parts.join(", "))];
         if let Some(d) = validated.diagnostics.iter().find(|d| d.severity == Severity::Error) {
             let name = d.source.as_ref().and_then(|s| opened.pack.files.iter().find(|f| f.file == s.name()));
-            lines.push(format!("        rulepack validate {}", name.map_or("", |f| f.name.as_str())).trim_end().to_owned());
+            lines.push(
+                format!("        rulepack validate {}", name.map_or("", |f| f.name.as_str()))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
         if let Some(c) = tested.results.cases.iter().find(|c| c.outcome.is_bad()) {
             lines.push(format!("        rulepack test {}", c.rule));
@@ -184,7 +199,11 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     } else {
         let verb = if validated.files == 1 { "is" } else { "are" };
         let what = if compared.check.is_some() { "valid, tested and generated" } else { "valid and tested" };
-        vec![format!("ok: {} {verb} {what} in {:.2} s", count(validated.files, "rule"), begun.elapsed().as_secs_f64())]
+        vec![format!(
+            "ok: {} {verb} {what} in {:.2} s",
+            count(validated.files, "rule"),
+            begun.elapsed().as_secs_f64()
+        )]
     };
     for line in lines {
         if text { terminal.line(&line) } else { terminal.note(&line) }

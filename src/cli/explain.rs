@@ -30,7 +30,9 @@ pub fn run(args: ExplainArgs, terminal: &mut Terminal) -> Exit {
     let known: Vec<String> = CODES.iter().map(|i| i.code.to_string()).collect();
     terminal.note(&format!("error: there is no code `{what}`"));
     match did_you_mean(&what, known.iter().map(String::as_str)) {
-        Some(near) => terminal.note(&format!("help: did you mean `{near}`? `rulepack explain` lists all codes")),
+        Some(near) => {
+            terminal.note(&format!("help: did you mean `{near}`? `rulepack explain` lists all codes"))
+        }
         None => terminal.note("help: `rulepack explain` lists all codes"),
     }
     Exit::Usage

@@ -3,7 +3,9 @@
 use super::Exit;
 use super::terminal::{Terminal, count};
 use crate::diag::{Code, Diagnostic, did_you_mean};
-use crate::schema::{Field, Origin, Schema, Version, aws_cloudtrail, aws_cloudtrail_filled, ecs, ecs_of_stack, ecs_values};
+use crate::schema::{
+    Field, Origin, Schema, Version, aws_cloudtrail, aws_cloudtrail_filled, ecs, ecs_of_stack, ecs_values,
+};
 use clap::{Args, ValueEnum};
 use rustc_hash::FxHashSet;
 use serde_json::{Value, json};
@@ -12,8 +14,10 @@ use serde_json::{Value, json};
 ///
 /// PATTERN is a name, a part of one, or a glob. Without it, the fields that CloudTrail documents have.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rulepack fields user.target\n  rulepack fields 'aws.cloudtrail.user_identity.*'\n  \
-rulepack fields event.category --stack 8.19")]
+#[command(
+    after_help = "Examples:\n  rulepack fields user.target\n  rulepack fields 'aws.cloudtrail.user_identity.*'\n  \
+rulepack fields event.category --stack 8.19"
+)]
 pub struct FieldsArgs {
     /// A name, a part of one, or a glob
     pattern: Option<String>,
@@ -57,7 +61,10 @@ pub fn run(args: FieldsArgs, terminal: &mut Terminal) -> Exit {
     let mut found: Vec<&Field> = match &args.pattern {
         None => {
             let filled: FxHashSet<&str> = aws_cloudtrail_filled().collect();
-            schema.iter().filter(|f| f.origin == Origin::Dataset || filled.contains(f.name.as_ref())).collect()
+            schema
+                .iter()
+                .filter(|f| f.origin == Origin::Dataset || filled.contains(f.name.as_ref()))
+                .collect()
         }
         Some(p) if p.contains('*') => {
             let pattern = crate::es::wildcard::Pattern::plain(p, true);

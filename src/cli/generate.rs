@@ -71,7 +71,8 @@ pub fn compare(opened: &Opened, rules: &[CompiledRule]) -> Compared {
 /// Every file below a folder, by its path.
 fn read_all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut out = BTreeMap::new();
-    let walker = ignore::WalkBuilder::new(dir).standard_filters(false).hidden(true).follow_links(false).build();
+    let walker =
+        ignore::WalkBuilder::new(dir).standard_filters(false).hidden(true).follow_links(false).build();
     for entry in walker.flatten().filter(|e| e.file_type().is_some_and(|t| t.is_file())) {
         if let (Ok(relative), Ok(bytes)) = (entry.path().strip_prefix(dir), std::fs::read(entry.path())) {
             out.insert(relative.to_string_lossy().replace('\\', "/"), bytes);
@@ -97,7 +98,9 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
     };
     let rules = opened.compile();
     let config = &opened.pack.config;
-    let Some(dir) = args.out.clone().or_else(|| config.generate_dir.as_ref().map(|d| opened.pack.root.join(d))) else {
+    let Some(dir) =
+        args.out.clone().or_else(|| config.generate_dir.as_ref().map(|d| opened.pack.root.join(d)))
+    else {
         terminal.note("error: rulepack.toml names no folder for generated files");
         terminal.note("help: add `[generate]` with `dir = \"generated\"`, or give --out DIR");
         return Exit::Usage;
@@ -107,9 +110,14 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
     let generated = emit::generate(&rules, config, bundle);
     let mut found = generated.diagnostics.clone();
     if args.out.is_none() {
-        found.extend(rules.iter().flat_map(|r| r.diagnostics.iter().filter(|d| d.severity == Severity::Error).cloned()));
+        found.extend(
+            rules
+                .iter()
+                .flat_map(|r| r.diagnostics.iter().filter(|d| d.severity == Severity::Error).cloned()),
+        );
     }
-    let unreadable: Vec<_> = opened.files().iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.clone()).collect();
+    let unreadable: Vec<_> =
+        opened.files().iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.clone()).collect();
     found.extend(unreadable);
     crate::diag::sort(&mut found);
     let existing = read_all(&dir);
@@ -119,9 +127,16 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         check.extra.clear();
         check.stale.retain(|s| s.path != BUNDLE);
     }
-    let exit = if args.check { report(&args, &check, &found, terminal) } else { write(&args, &opened, &dir, &generated, &check, &found, terminal) };
+    let exit = if args.check {
+        report(&args, &check, &found, terminal)
+    } else {
+        write(&args, &opened, &dir, &generated, &check, &found, terminal)
+    };
     if generated.placeholders > 0 {
-        terminal.remark(&format!("note: {} of investigation guides left as they are", count(generated.placeholders, "placeholder")));
+        terminal.remark(&format!(
+            "note: {} of investigation guides left as they are",
+            count(generated.placeholders, "placeholder")
+        ));
     }
     exit
 }
@@ -164,7 +179,10 @@ fn report(args: &GenerateArgs, check: &Check, found: &[Diagnostic], terminal: &m
         FindingFormat::Github => {
             let paths = check.stale.iter().map(|s| &s.path).chain(&check.missing).chain(&check.extra);
             for path in paths {
-                terminal.line(&format!("::error title={}%3A stale generated file::{path}: run `rulepack generate`", Code::RP0709));
+                terminal.line(&format!(
+                    "::error title={}%3A stale generated file::{path}: run `rulepack generate`",
+                    Code::RP0709
+                ));
             }
         }
         FindingFormat::Concise | FindingFormat::Ndjson => {}
@@ -221,7 +239,8 @@ fn write(
             }
         }
     }
-    let mut text = format!("{} in {}: {written} written", count(generated.files.len(), "file"), dir.display());
+    let mut text =
+        format!("{} in {}: {written} written", count(generated.files.len(), "file"), dir.display());
     if removed > 0 {
         text.push_str(&format!(", {removed} removed"));
     }

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 /// Writes rulepack.toml and the folders. With `--with aws-iam` the bundled pack of AWS IAM rules comes
 /// along, with tests and fixtures. Files that exist are never overwritten.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rulepack init\n  rulepack init --with aws-iam && rulepack generate && rulepack ci")]
+#[command(
+    after_help = "Examples:\n  rulepack init\n  rulepack init --with aws-iam && rulepack generate && rulepack ci"
+)]
 pub struct InitArgs {
     /// The folder
     #[arg(default_value = ".")]
@@ -46,7 +48,8 @@ pub fn run(args: InitArgs, terminal: &mut Terminal) -> Exit {
         terminal.note("note: this looks like a tree of elastic/detection-rules; taking over its settings is not supported yet");
     }
     let name = args.name.unwrap_or_else(|| name_of(dir, with));
-    let config = bundled::CONFIG.replacen(&format!("name = \"{}\"", bundled::NAME), &format!("name = \"{name}\""), 1);
+    let config =
+        bundled::CONFIG.replacen(&format!("name = \"{}\"", bundled::NAME), &format!("name = \"{name}\""), 1);
     let mut wanted: Vec<(PathBuf, Vec<u8>)> = vec![(dir.join(CONFIG), config.into_bytes())];
     if with {
         wanted.extend(bundled::FILES.iter().map(|(path, bytes)| (dir.join(path), bytes.to_vec())));

@@ -80,8 +80,10 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ("Set up", &[("init [DIR]", "scaffold a pack")]),
 ];
 
-const PLUMBING: &[(&str, &str)] =
-    &[("convert [INPUT...]", "raw CloudTrail to ECS documents"), ("completions SHELL", "completions for your shell")];
+const PLUMBING: &[(&str, &str)] = &[
+    ("convert [INPUT...]", "raw CloudTrail to ECS documents"),
+    ("completions SHELL", "completions for your shell"),
+];
 
 fn grouped(all: bool) -> String {
     let mut out = String::new();
@@ -161,7 +163,8 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] =
+    &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()

@@ -11,7 +11,9 @@ use clap::{Args, ValueEnum};
 /// NAME is the path below the rules folder, without `.toml`. The new rule is valid, its test has a case to
 /// fill in.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rulepack new aws/iam/role_deleted\n  rulepack new aws/iam/odd_caller --type eql")]
+#[command(
+    after_help = "Examples:\n  rulepack new aws/iam/role_deleted\n  rulepack new aws/iam/odd_caller --type eql"
+)]
 pub struct NewArgs {
     /// The rule's name, as aws/iam/role_deleted
     name: String,
@@ -35,10 +37,13 @@ pub fn run(args: NewArgs, terminal: &mut Terminal) -> Exit {
     let name = args.name.trim_end_matches(".toml").to_owned();
     let good = !name.is_empty()
         && name.split('/').all(|part| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
+            !part.is_empty()
+                && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
         });
     if !good {
-        terminal.note(&format!("error: `{name}` is no rule name: use lower-case letters, digits, `_`, `-` and `/`"));
+        terminal.note(&format!(
+            "error: `{name}` is no rule name: use lower-case letters, digits, `_`, `-` and `/`"
+        ));
         terminal.note("help: rulepack new aws/iam/role_deleted");
         return Exit::Usage;
     }
@@ -67,7 +72,9 @@ pub fn run(args: NewArgs, terminal: &mut Terminal) -> Exit {
     let today = jiff::Timestamp::now().to_string();
     let today = today.get(..10).unwrap_or("2026-01-01").to_owned();
     let id = uuid::Uuid::new_v4().to_string();
-    for (file, text) in [(&rule_file, rule(&name, args.kind, &today, &id)), (&test_file, test(args.kind, &today))] {
+    for (file, text) in
+        [(&rule_file, rule(&name, args.kind, &today, &id)), (&test_file, test(args.kind, &today))]
+    {
         if let Err(why) = files::write(file, text.as_bytes()) {
             terminal.note(&format!("error: {}: {why}", file.display()));
             return Exit::Findings;
@@ -143,7 +150,11 @@ query = '''
 }
 
 fn test(kind: KindArg, today: &str) -> String {
-    let group = if kind == KindArg::NewTerms { "\n\"aws.cloudtrail\".user_identity.arn = \"arn:aws:iam::111122223333:user/dora.kern\"" } else { "" };
+    let group = if kind == KindArg::NewTerms {
+        "\n\"aws.cloudtrail\".user_identity.arn = \"arn:aws:iam::111122223333:user/dora.kern\""
+    } else {
+        ""
+    };
     format!(
         r#"# Cases of the rule: events in, expected alerts out. Events are files below the fixtures folder, or tables.
 

@@ -23,9 +23,11 @@ use std::sync::atomic::AtomicU64;
 /// and search hits are taken as they are. Types come from --mapping, else from the bundled ECS and
 /// aws.cloudtrail catalogues for ECS documents, else from the data. Without INPUT it reads stdin.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rulepack query 'event.action: DeleteGroup and event.outcome: success' AWSLogs/\n  \
+#[command(
+    after_help = "Examples:\n  rulepack query 'event.action: DeleteGroup and event.outcome: success' AWSLogs/\n  \
 rulepack query --lang eql 'iam where user.name : \"adm*\"' events.ndjson\n  \
-rulepack query --check --mapping mapping.json 'process.pid > abc'")]
+rulepack query --check --mapping mapping.json 'process.pid > abc'"
+)]
 pub struct QueryArgs {
     /// The language; guessed from the query if left out
     #[arg(long, value_name = "LANG")]
@@ -147,7 +149,10 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         Some("none") => Catalogs::Never,
         Some("ecs" | "aws.cloudtrail") => Catalogs::Always,
         Some(other) => {
-            return usage(&format!("there is no schema `{other}`; known are `ecs`, `aws.cloudtrail` and `none`"), terminal);
+            return usage(
+                &format!("there is no schema `{other}`; known are `ecs`, `aws.cloudtrail` and `none`"),
+                terminal,
+            );
         }
     };
     if args.check && args.input.is_empty() {
@@ -225,7 +230,9 @@ fn guess(query: &str) -> Language {
     if matches!(first.to_ascii_lowercase().as_str(), "from" | "row" | "show") && !second.starts_with(':') {
         return Language::Esql;
     }
-    if (matches!(first, "sequence" | "sample") && (trimmed.contains('[') && trimmed.contains("where"))) || second == "where" {
+    if (matches!(first, "sequence" | "sample") && (trimmed.contains('[') && trimmed.contains("where")))
+        || second == "where"
+    {
         return Language::Eql;
     }
     if trimmed.starts_with('"') && trimmed.contains("\" where ") {
@@ -239,7 +246,8 @@ fn mapping(given: &str) -> Result<Layer, String> {
         Some((index, path)) if !Path::new(given).exists() => (Some(index), path),
         _ => (None, given),
     };
-    let text = std::fs::read_to_string(path).map_err(|e| format!("--mapping {path}: {}", input::reason(&e)))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| format!("--mapping {path}: {}", input::reason(&e)))?;
     let fields: Fields = parse_mapping(&text).map_err(|e| format!("--mapping {path}: {e}"))?;
     Ok(Layer { fields: Arc::new(fields), version: None::<Version>, label: path.to_owned() })
 }
@@ -286,7 +294,9 @@ fn text_of(input: &mut dyn Read) -> Result<Source, String> {
 pub fn trouble_text(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Io(e) => format!("the file was not read to its end: {}", input::reason(e)),
-        Trouble::TooLong => format!("the record is longer than {} MB", crate::replay::records::MAX_RECORD >> 20),
+        Trouble::TooLong => {
+            format!("the record is longer than {} MB", crate::replay::records::MAX_RECORD >> 20)
+        }
         Trouble::Unfinished => "the text stops inside a record".to_owned(),
         Trouble::NoRecord => "not a JSON object".to_owned(),
     }
@@ -301,7 +311,8 @@ fn cut(answer: &mut Answer, language: Language, size: Option<usize>, tail: bool)
         return;
     }
     let window = crate::lang::eql::combine(size.unwrap_or(10), tail, &answer.analysis.pipes);
-    answer.hits = window.apply(std::mem::take(&mut answer.hits));
+    let range = window.of_events(answer.hits.len());
+    answer.hits = std::mem::take(&mut answer.hits).drain(range).collect();
 }
 
 fn print(answer: &Answer, language: Language, format: Answers, total: usize, terminal: &mut Terminal) {
@@ -333,11 +344,14 @@ fn hit_json(hit: &Hit) -> Value {
 /// Time, id, action and user of a hit.
 fn hit_text(hit: &Hit) -> String {
     let get = |path: &str| {
-        let found = hit.source.get(path).or_else(|| hit.source.pointer(&format!("/{}", path.replace('.', "/"))));
+        let found =
+            hit.source.get(path).or_else(|| hit.source.pointer(&format!("/{}", path.replace('.', "/"))));
         found.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
     };
     let mut parts = vec![get("@timestamp").unwrap_or_else(|| "-".to_owned()), hit.id.clone()];
-    parts.extend(["event.action", "event.outcome", "user.name", "source.address"].iter().filter_map(|p| get(p)));
+    parts.extend(
+        ["event.action", "event.outcome", "user.name", "source.address"].iter().filter_map(|p| get(p)),
+    );
     parts.join("  ")
 }
 
@@ -345,7 +359,11 @@ fn finish(answer: &Answer, total: usize, skipped: usize, format: Answers, termin
     for unread in answer.unread.iter().take(20) {
         terminal.note(&format!("error: {}: {}", unread.place, unread.message));
     }
-    let mut text = format!("{} of {} match", thousands(total as u64), count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document"));
+    let mut text = format!(
+        "{} of {} match",
+        thousands(total as u64),
+        count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document")
+    );
     if answer.hits.len() < total {
         text.push_str(&format!(", {} shown", thousands(answer.hits.len() as u64)));
     }
@@ -353,7 +371,8 @@ fn finish(answer: &Answer, total: usize, skipped: usize, format: Answers, termin
         text.push_str(&format!("; {} skipped by name", count(skipped, "file")));
     }
     if !answer.unread.is_empty() {
-        terminal.note(&format!("failed: {text}, but {} could not be read", count(answer.unread.len(), "record")));
+        terminal
+            .note(&format!("failed: {text}, but {} could not be read", count(answer.unread.len(), "record")));
         return Exit::Findings;
     }
     if format == Answers::Text {

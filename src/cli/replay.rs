@@ -24,9 +24,11 @@ use std::time::{Duration, Instant};
 /// ECS documents and search hits. Without INPUT, the fixtures of the pack. One pass over all input:
 /// new-terms rules take everything that is earlier as history, nothing is cut at max_signals.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rulepack replay ~/logs/AWSLogs\n  rulepack replay -r severity:high trail.json.gz\n  \
+#[command(
+    after_help = "Examples:\n  rulepack replay ~/logs/AWSLogs\n  rulepack replay -r severity:high trail.json.gz\n  \
 rulepack replay --rules ../other/rules --format ndjson logs/ > alerts.ndjson\n  \
-rulepack replay --history last-month/ this-week/")]
+rulepack replay --history last-month/ this-week/"
+)]
 pub struct ReplayArgs {
     #[command(flatten)]
     rules: RulesFlag,
@@ -81,7 +83,8 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
         paths.push(PathBuf::from(&opened.pack.config.fixtures));
     }
     let compiled = opened.compile();
-    let unreadable: Vec<String> = opened.files().iter().filter(|f| f.rule.is_none()).map(|f| f.name.clone()).collect();
+    let unreadable: Vec<String> =
+        opened.files().iter().filter(|f| f.rule.is_none()).map(|f| f.name.clone()).collect();
     let runnable: Vec<RunRule> = compiled.iter().filter_map(RunRule::of).collect();
     let mut engine = Engine::new(runnable, Converter::new(Options::default()));
     if args.no_shortcuts {
@@ -154,7 +157,12 @@ fn summary(
     let span = report.times.map_or(String::new(), |(from, to)| format!(", {} to {}", day(from), day(to)));
     let rules = engine.rules().len() + not_run.len();
     if !terminal.quiet {
-        lines.push(format!("{}, {} records{span} · {}", count(report.files, "file"), thousands(report.records), count(rules, "rule")));
+        lines.push(format!(
+            "{}, {} records{span} · {}",
+            count(report.files, "file"),
+            thousands(report.records),
+            count(rules, "rule")
+        ));
         lines.push(String::new());
         lines.extend(per_rule(engine, report));
         lines.extend(remarks(engine, report, not_run));
@@ -171,7 +179,12 @@ fn summary(
         let n = usize::try_from(*n).unwrap_or(usize::MAX);
         but.push(match kind {
             ProblemKind::Unreadable => format!("{} could not be opened", count(n, "path")),
-            ProblemKind::Truncated => format!("{n} of {} {} not read to {} end", count(report.files, "file"), if n == 1 { "was" } else { "were" }, if n == 1 { "its" } else { "their" }),
+            ProblemKind::Truncated => format!(
+                "{n} of {} {} not read to {} end",
+                count(report.files, "file"),
+                if n == 1 { "was" } else { "were" },
+                if n == 1 { "its" } else { "their" }
+            ),
             ProblemKind::Record => format!("{} could not be read", count(n, "record")),
             ProblemKind::Rule => format!("a rule failed on {}", count(n, "record")),
         });
@@ -252,7 +265,11 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
             let looked = report.looked_at.get(r).copied().unwrap_or(0);
             let named: Vec<String> = fields.iter().map(|f| format!("`{f}`")).collect();
             let looked = count(usize::try_from(looked).unwrap_or(usize::MAX), "record");
-            out.push(format!("{indent}{} reads {}, which none of the {looked} that it looked at has", rule.name, named.join(", ")));
+            out.push(format!(
+                "{indent}{} reads {}, which none of the {looked} that it looked at has",
+                rule.name,
+                named.join(", ")
+            ));
         }
     }
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
@@ -263,13 +280,19 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
         out.push(format!("{indent}{} not run: {reason}", count(n, "rule")));
     }
     if report.foreign > 0 {
-        out.push(format!("{indent}{} records skipped: neither CloudTrail nor ECS", thousands(report.foreign)));
+        out.push(format!(
+            "{indent}{} records skipped: neither CloudTrail nor ECS",
+            thousands(report.foreign)
+        ));
     }
     if report.skipped_files > 0 {
         out.push(format!("{indent}{} skipped by name", count(report.skipped_files, "file")));
     }
     if report.conversion_errors > 0 {
-        out.push(format!("{indent}{} records converted with an error (event.kind: pipeline_error)", thousands(report.conversion_errors)));
+        out.push(format!(
+            "{indent}{} records converted with an error (event.kind: pipeline_error)",
+            thousands(report.conversion_errors)
+        ));
     }
     out
 }
@@ -305,7 +328,9 @@ fn alert_json(engine: &Engine, alert: &Alert) -> Value {
             let values: Map<String, Value> = e
                 .values
                 .iter()
-                .map(|(n, v)| (n.clone(), Value::Array(v.iter().map(crate::value::Scalar::to_json).collect())))
+                .map(|(n, v)| {
+                    (n.clone(), Value::Array(v.iter().map(crate::value::Scalar::to_json).collect()))
+                })
                 .collect();
             json!({ "clause": e.clause, "values": values })
         })
@@ -321,7 +346,12 @@ fn alert_json(engine: &Engine, alert: &Alert) -> Value {
     })
 }
 
-fn report_json(engine: &Engine, report: &Report, compiled: &[CompiledRule], not_run: &[(String, String, bool)]) -> Value {
+fn report_json(
+    engine: &Engine,
+    report: &Report,
+    compiled: &[CompiledRule],
+    not_run: &[(String, String, bool)],
+) -> Value {
     let rules: Vec<Value> = engine
         .rules()
         .iter()

@@ -150,7 +150,9 @@ pub fn worst(found: &[Diagnostic]) -> Option<Severity> {
 pub fn tally(found: &[Diagnostic]) -> String {
     let of = |s: Severity| found.iter().filter(|d| d.severity == s).count();
     let mut parts = Vec::new();
-    for (severity, noun) in [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")] {
+    for (severity, noun) in
+        [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
+    {
         if of(severity) > 0 {
             parts.push(count(of(severity), noun));
         }

@@ -71,7 +71,9 @@ pub fn run_tests(opened: &Opened, rules: &[CompiledRule]) -> Tested {
     let results = trial::run(rules, &tests, &fixtures);
     let untested = rules
         .iter()
-        .filter(|r| !tests.iter().any(|t| t.name == r.rule.name && !(t.cases.is_empty() && t.diagnostics.is_empty())))
+        .filter(|r| {
+            !tests.iter().any(|t| t.name == r.rule.name && !(t.cases.is_empty() && t.diagnostics.is_empty()))
+        })
         .map(|r| r.rule.name.clone())
         .collect();
     Tested { results, found, untested }
@@ -112,7 +114,11 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
         not_run.iter().for_each(|l| terminal.remark(l));
     }
     let verdict = verdict(&tested, failed, took, opened.pack.config.tests.as_str());
-    if args.format == Answers::Text { verdict.iter().for_each(|l| terminal.line(l)) } else { verdict.iter().for_each(|l| terminal.remark(l)) }
+    if args.format == Answers::Text {
+        verdict.iter().for_each(|l| terminal.line(l))
+    } else {
+        verdict.iter().for_each(|l| terminal.remark(l))
+    }
     if failed > 0 { Exit::Findings } else { Exit::Fine }
 }
 
@@ -160,7 +166,11 @@ fn verdict(tested: &Tested, failed: usize, took: std::time::Duration, folder: &s
         )];
     }
     let bad = r.count(Outcome::is_bad);
-    let mut out = vec![format!("failed: {bad} of {} ({passed} passed{tail}) in {}{untested}", count(total, "case"), duration(took))];
+    let mut out = vec![format!(
+        "failed: {bad} of {} ({passed} passed{tail}) in {}{untested}",
+        count(total, "case"),
+        duration(took)
+    )];
     if tested.errors() > 0 {
         out = vec![format!(
             "failed: {} in test files, {bad} of {} ({passed} passed{tail}) in {}{untested}",
@@ -221,7 +231,13 @@ fn print_case(c: &CaseResult, terminal: &mut Terminal) {
 
 /// The clauses, `yes` and `no` before each.
 pub fn decision(lines: &[Line], terminal: &mut Terminal) {
-    let width = lines.iter().filter(|l| l.found.is_some()).map(|l| 2 * l.depth + l.clause.chars().count()).max().unwrap_or(0).min(56);
+    let width = lines
+        .iter()
+        .filter(|l| l.found.is_some())
+        .map(|l| 2 * l.depth + l.clause.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(56);
     for l in lines {
         let clause = format!("{}{}", "  ".repeat(l.depth), l.clause);
         let word = if l.result { "yes" } else { "no " };
@@ -240,7 +256,14 @@ fn annotation(c: &CaseResult) -> String {
         Outcome::Passed | Outcome::Todo(_) => String::new(),
     };
     let text = text.replace('%', "%25").replace('\n', "%0A");
-    format!("::error file={},line={},title={}%3A failed test::{} · {}: {text}", c.file, c.line, Code::RP0708, c.rule, c.case)
+    format!(
+        "::error file={},line={},title={}%3A failed test::{} · {}: {text}",
+        c.file,
+        c.line,
+        Code::RP0708,
+        c.rule,
+        c.case
+    )
 }
 
 /// The cases and findings as one document.
@@ -250,7 +273,8 @@ pub fn as_json(tested: &Tested) -> Value {
         .cases
         .iter()
         .map(|c| {
-            let mut out = json!({ "rule": c.rule, "case": c.case, "file": c.file, "line": c.line, "events": c.events });
+            let mut out =
+                json!({ "rule": c.rule, "case": c.case, "file": c.file, "line": c.line, "events": c.events });
             let (outcome, message) = match &c.outcome {
                 Outcome::Passed => ("passed", None),
                 Outcome::Failed(f) => ("failed", Some(f.summary.clone())),

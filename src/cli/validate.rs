@@ -128,7 +128,9 @@ fn fix(found: &[Diagnostic]) -> Result<usize, String> {
     for d in found {
         let (Some(fix), Some(source)) = (&d.fix, &d.source) else { continue };
         if fix.safety == Safety::Safe {
-            let entry = by_file.entry(source.name().to_owned()).or_insert_with(|| (source.text().to_owned(), Vec::new()));
+            let entry = by_file
+                .entry(source.name().to_owned())
+                .or_insert_with(|| (source.text().to_owned(), Vec::new()));
             entry.1.push((fix.span.range(), fix.replacement.clone()));
         }
     }
@@ -145,11 +147,16 @@ fn fix(found: &[Diagnostic]) -> Result<usize, String> {
                 n += 1;
             }
         }
-        let on_disk = std::fs::read(&file).map_err(|e| format!("{file}: {}", crate::replay::input::reason(&e)))?;
-        if !found.iter().any(|d| d.source.as_ref().is_some_and(|s| s.name() == file && s.text().as_bytes() == on_disk)) {
+        let on_disk =
+            std::fs::read(&file).map_err(|e| format!("{file}: {}", crate::replay::input::reason(&e)))?;
+        if !found
+            .iter()
+            .any(|d| d.source.as_ref().is_some_and(|s| s.name() == file && s.text().as_bytes() == on_disk))
+        {
             return Err(format!("{file} has changed meanwhile, so it was left alone"));
         }
-        super::files::write(std::path::Path::new(&file), text.as_bytes()).map_err(|e| format!("{file}: {e}"))?;
+        super::files::write(std::path::Path::new(&file), text.as_bytes())
+            .map_err(|e| format!("{file}: {e}"))?;
     }
     Ok(n)
 }

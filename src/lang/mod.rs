@@ -1,9 +1,9 @@
 //! The query languages, and what they share: one way in ([`analyze`]), the same sentence for the same
 //! mistake ([`resolve`]), and the rule file that holds most of them ([`rule`]).
 
-pub mod kql;
 pub mod cloudtrail;
 pub mod eql;
+pub mod kql;
 pub mod resolve;
 pub mod rule;
 
