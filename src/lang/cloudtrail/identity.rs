@@ -121,7 +121,7 @@ pub(super) fn check(record: &Record<'_>, errors: &mut Errors) {
 /// `aws.cloudtrail.user_identity`.
 pub(super) fn write(record: &Record<'_>, errors: &mut Errors) -> Section {
     let identity = record.get(Field::UserIdentity);
-    let mut out = Section::default();
+    let mut out = Section::with_capacity(8);
     if identity.is_null() {
         return out;
     }

@@ -121,7 +121,7 @@ impl ConvertError {
 /// A document, and what went wrong on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Converted {
-    /// The ECS document; keys in alphabetical order.
+    /// The ECS document; its keys always come in the same order.
     pub document: Value,
     /// The pipeline's errors, also in `error.message`: those of the parts that were computed, all of
     /// them if [`Needs`] has `error.message` or `event.kind`.
@@ -181,9 +181,8 @@ impl Converter {
                 Err(message) => errors.add("script", "entities", format_args!("{message}")),
             }
         }
-        let entity::Sections {
-            actor: actor_entity, entity, mut host, mut related, mut service, target, ..
-        } = entities;
+        let entity::Sections { actor: actor_entity, entity, host, mut related, mut service, target, .. } =
+            entities;
         let (mut user, mut user_target) = (entities.user, entities.user_target);
         let actor = identity::actor(record, signed_in, &mut errors);
         let cloudtrail = self.cloudtrail(record, is_digest, needs, &mut errors);
@@ -196,7 +195,7 @@ impl Converter {
             service.maybe("name", actor.service);
         }
 
-        let mut out = Section::default();
+        let mut out = Section::with_capacity(20);
         if needs.has(Part::Timestamp) {
             out.maybe("@timestamp", timestamp);
         }
@@ -228,11 +227,8 @@ impl Converter {
         if needs.has(Part::Group) {
             out.section("group", event::group(record));
         }
-        sort(&mut host);
         out.section("host", host);
-        sort(&mut related);
         out.section("related", related);
-        sort(&mut service);
         out.section("service", service);
         if needs.has(Part::Source) {
             out.section("source", event::source(record));
@@ -244,7 +240,6 @@ impl Converter {
         if needs.has(Part::Tls) {
             out.section("tls", event::tls(record));
         }
-        sort(&mut user);
         out.section("user", user);
         out.section("user_agent", self.user_agent(record, needs));
         Converted { document: Value::Object(out.0), errors: errors.0 }
@@ -257,7 +252,7 @@ impl Converter {
         needs: &Needs,
         errors: &mut Errors,
     ) -> Section {
-        let (mut out, mut flattened) = (Section::default(), Section::default());
+        let (mut out, mut flattened) = (Section::with_capacity(20), Section::with_capacity(4));
         if needs.has(Part::Addendum) {
             out.section("addendum", event::addendum(record));
         }
@@ -291,12 +286,11 @@ impl Converter {
         } else {
             identity::check(record, errors);
         }
-        sort(&mut out);
         out
     }
 
     fn event(&self, record: &Record<'_>, text: &str, failed: bool, needs: &Needs) -> Section {
-        let mut out = Section::default();
+        let mut out = Section::with_capacity(10);
         if needs.has(Part::Event) {
             event::event(record, &mut out);
         }
@@ -310,7 +304,6 @@ impl Converter {
                 out.text("original", text);
             }
         }
-        sort(&mut out);
         out
     }
 
@@ -346,11 +339,6 @@ fn data_stream() -> Section {
     out.text("namespace", "default");
     out.text("type", "logs");
     out
-}
-
-/// Keys in alphabetical order, whichever rules wrote them.
-fn sort(section: &mut Section) {
-    section.0.sort_keys();
 }
 
 fn not_utf8(text: &[u8], offset: usize) -> ConvertError {

@@ -135,6 +135,12 @@ fn may_be_integer(f: f64) -> bool {
     f.abs() >= 9_223_372_036_854_775_808.0 || (f == 0.0 && f.is_sign_negative())
 }
 
+/// Whether a number's text reached the visitor as a double of that kind.
+fn comes_as_double(text: &str) -> bool {
+    let fits = text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok());
+    !fits && text.parse().is_ok_and(may_be_integer)
+}
+
 impl<'a> Numbers<'a> {
     fn float(&self, f: f64) -> Node<'a> {
         if !may_be_integer(f) {
@@ -371,7 +377,7 @@ impl<'a> Record<'a> {
         if !inexact {
             return Ok(record);
         }
-        let texts: Vec<&str> = number_texts(text).filter(|t| t.parse().is_ok_and(may_be_integer)).collect();
+        let texts: Vec<&str> = number_texts(text).filter(|t| comes_as_double(t)).collect();
         let numbers = Numbers { texts: Some(RefCell::new(texts.into_iter())), ..Numbers::default() };
         // the texts are those of the whole record, so the whole record is read
         Ok(Record::read(text, &Needs::all(), numbers)?.0)

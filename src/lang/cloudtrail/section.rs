@@ -8,6 +8,11 @@ use serde_json::{Map, Value};
 pub(super) struct Section(pub Map<String, Value>);
 
 impl Section {
+    /// A section that will hold about so many keys.
+    pub fn with_capacity(keys: usize) -> Section {
+        Section(Map::with_capacity(keys))
+    }
+
     /// Writes a value as it is in the record.
     pub fn node(&mut self, key: &str, node: &Node<'_>) {
         if !node.is_null() {
