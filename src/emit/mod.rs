@@ -112,12 +112,13 @@ fn required_fields(compiled: &CompiledRule, config: &Config) -> Vec<Value> {
     }
     let catalogue = Schema::new(vec![ecs().layer(ecs_of_stack(config.newest_stack()))]);
     let schema = compiled.schema(config);
-    let mut names: Vec<&str> = compiled.fields.iter().map(|f| f.name.as_str()).collect();
+    // a field that the language implies has no place in the query
+    let written = compiled.fields.iter().filter(|f| f.span.end > f.span.start);
+    let mut names: Vec<&str> = written.map(|f| f.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     names
         .into_iter()
-        .filter(|name| !name.contains('*'))
         .map(|name| match (catalogue.get(name), schema.get(name)) {
             (Some(field), _) => json!({"ecs": true, "name": name, "type": field.kind().name()}),
             (None, Some(field)) if field.origin != Origin::Ecs => {

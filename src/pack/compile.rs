@@ -4,7 +4,7 @@
 use super::catalog::Sources;
 use super::config::Config;
 use super::{Pack, RuleFile, check};
-use crate::diag::{Code, Diagnostic, Severity};
+use crate::diag::{Code, Diagnostic, Safety, Severity};
 use crate::es::Context;
 use crate::es::wildcard::Pattern;
 use crate::lang::resolve::unknown_field;
@@ -174,10 +174,32 @@ fn analyze(rule: &Rule, stack: Version, schema: &Schema) -> Analysis {
     if let Some(field) = rule.timestamp_field() {
         settings.timestamp_field = field.to_owned();
     }
+    let ecs = settings.ecs.take_if(|_| schema.is_open());
     let mut analysis = lang::analyze(language, query.text(), schema, &settings);
+    if ecs.is_some() {
+        settings.ecs = ecs;
+        let strict = lang::analyze(language, query.text(), schema, &settings);
+        let probable = strict.diagnostics.into_iter().filter_map(|d| probable_typo(d, query.text()));
+        analysis.diagnostics.extend(probable);
+    }
     let found = std::mem::take(&mut analysis.diagnostics);
     analysis.diagnostics = found.into_iter().map(|d| d.relocate(query, &rule.source)).collect();
     analysis
+}
+
+/// Data without a catalogue does not always keep to the values that ECS allows (`Success`,
+/// `process_started`). Of what ECS says about it, only what looks mistyped is worth a warning.
+fn probable_typo(mut d: Diagnostic, query: &str) -> Option<Diagnostic> {
+    let fix = d.fix.as_mut().filter(|_| d.code == Code::RP0501)?;
+    if fix.span.slice(query).eq_ignore_ascii_case(&fix.replacement) {
+        return None;
+    }
+    fix.safety = Safety::Suggested;
+    d.help = d.help.and_then(|h| Some(h.split_once('?')?.0.to_owned() + "?"));
+    Some(
+        d.severity(Severity::Warning)
+            .note("the data has no field catalogue, so it may have this value all the same"),
+    )
 }
 
 /// Fields that the rule names outside its query.
@@ -213,15 +235,10 @@ fn merge(found: Vec<(Version, Vec<Diagnostic>)>, sources: &Sources) -> Vec<Diagn
     let stacks = found.len();
     let mut merged: Vec<(Diagnostic, Vec<Version>)> = Vec::new();
     for (stack, list) in found {
-        for mut d in list.into_iter().filter(|d| d.code != Code::RP9001) {
-            if !sources.is_complete() {
-                // data without a catalogue may have more fields than are known, and it does not always
-                // keep to the values that ECS allows
-                match d.code {
-                    Code::RP0205 => continue,
-                    Code::RP0501 => d.severity = d.severity.min(Severity::Warning),
-                    _ => {}
-                }
+        for d in list.into_iter().filter(|d| d.code != Code::RP9001) {
+            // data without a catalogue may have more fields than are known
+            if d.code == Code::RP0205 && !sources.is_complete() {
+                continue;
             }
             let same = |m: &&mut (Diagnostic, _)| {
                 m.0.code == d.code && m.0.message == d.message && m.0.span() == d.span()
