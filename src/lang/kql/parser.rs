@@ -85,9 +85,7 @@ impl Parser<'_> {
 
     fn top(&mut self) -> Option<Node> {
         self.lexer.skip_spaces();
-        if self.lexer.next().is_none() {
-            return None;
-        }
+        self.lexer.next()?;
         loop {
             let root = self.group(&Mode::Query, Operator::Or);
             self.lexer.skip_spaces();
@@ -318,4 +316,62 @@ fn is(field: &Arc<Term>, value: Term) -> Node {
     // Kibana's tree cannot tell the field `null` from no field
     let field = (field.value != TermValue::Null).then(|| Arc::clone(field));
     Node { kind: NodeKind::Is { field, value }, span }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(node: &Node, text: &str, out: &mut Vec<String>) {
+        out.push(node.span.slice(text).to_owned());
+        match &node.kind {
+            NodeKind::And(parts) | NodeKind::Or(parts) => parts.iter().for_each(|p| spans(p, text, out)),
+            NodeKind::Not(child) | NodeKind::Nested { child, .. } => spans(child, text, out),
+            NodeKind::Is { .. } | NodeKind::Range { .. } => {}
+        }
+    }
+
+    #[test]
+    fn every_node_knows_its_text() {
+        let text = "not (a : x or b) and n:{ \"c\" >= \"1\" } or d:(e or not f )";
+        let mut out = Vec::new();
+        spans(parse(text).query.unwrap().root.as_ref().unwrap(), text, &mut out);
+        let and = "not (a : x or b) and n:{ \"c\" >= \"1\" }";
+        let all = format!("{and} or d:(e or not f");
+        let expected = [
+            all.as_str(),
+            and,
+            "not (a : x or b)",
+            "a : x or b",
+            "a : x",
+            "b",
+            "n:{ \"c\" >= \"1\" }",
+            "\"c\" >= \"1\"",
+            "e or not f",
+            "e",
+            "not f",
+            "f",
+        ];
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn groups_are_flat_and_parentheses_keep_their_own() {
+        let count = |text: &str| match parse(text).query.unwrap().root.unwrap().kind {
+            NodeKind::And(parts) | NodeKind::Or(parts) => parts.len(),
+            _ => 1,
+        };
+        assert_eq!(count("a or b or c"), 3);
+        assert_eq!(count("(a or b) or c"), 2);
+        assert_eq!(count("a:(b and c and d)"), 3);
+    }
+
+    #[test]
+    fn long_and_hostile_texts_take_linear_time() {
+        for piece in [" ", "not", "a ", "\\", "\"", ")", "a:b:c and ", "n  ", "* ", "a\u{a0}", "(}", "or "] {
+            let text = piece.repeat(100_000);
+            let parsed = parse(&format!("a{text}b"));
+            assert!(parsed.diagnostics.len() <= MAX_ERRORS);
+        }
+    }
 }
