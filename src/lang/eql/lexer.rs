@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn raw_strings_lose_three_quotes_at_each_end() {
         assert_eq!(strings(r#""""a\n""""#), ["a\\n"]);
-        assert_eq!(strings(r#"""""q"x"y"""""#), ["\"q\"x\"y\"\""]);
+        assert_eq!(strings(&["\"\"\"", "\"\"q\"x\"y\"\"", "\"\"\""].concat()), ["\"\"q\"x\"y\"\""]);
         assert_eq!(strings(r#""" """""""#), ["", ""]);
         assert_eq!(strings(r#""""x""" == """y""""#), ["x", "y"]);
     }
