@@ -1,9 +1,9 @@
 //! Calls against the function table: the name, the number of arguments and their types.
 
 use super::ast::{Expr, Name};
-use super::check::{Checker, article};
+use super::check::Checker;
 use super::parser::shorten;
-use super::typed::{Node, NodeKind, Ty};
+use super::typed::{Node, NodeKind, Ty, article};
 use crate::diag::{Code, Diagnostic, Safety, did_you_mean};
 use crate::es::Case;
 use crate::func::{self, Arithmetic, Function, Param, Type};
@@ -95,7 +95,7 @@ impl<'s> Checker<'s> {
             let message = format!("the argument `{}` of `{}` must be {wanted}", param.name, function.name);
             self.found.push(
                 Diagnostic::new(Code::RP0403, message)
-                    .at(node.span, format!("this is {}", article(node.ty.name())))
+                    .at(node.span, format!("this is {}", node.article()))
                     .note(format!("the call is `{}`", signature(function))),
             );
             return false;

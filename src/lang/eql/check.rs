@@ -5,7 +5,7 @@ use super::ast::{At, CompareOp, Expr, ExprKind, FieldRef, Filter, Literal, Match
 use super::fold::fold;
 use super::parser::shorten;
 use super::print;
-use super::typed::{Column, Node, NodeKind, Ty};
+use super::typed::{Column, Node, NodeKind, Ty, article};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::regexp::{Regexp, RegexpError};
 use crate::es::{Case, Reject};
@@ -108,7 +108,7 @@ impl<'s> Checker<'s> {
             return true;
         }
         let mut d = Diagnostic::new(Code::RP0303, "a condition must be boolean")
-            .at(node.span, format!("this is {}", article(node.ty.name())));
+            .at(node.span, format!("this is {}", node.article()));
         if node.column().is_some() {
             let text = self.source(node.span);
             d = d.help(format!("to ask whether the field has a value, write `{text} != null`"));
@@ -320,7 +320,7 @@ impl<'s> Checker<'s> {
         }
         self.found.push(
             Diagnostic::new(Code::RP0304, format!("`{op}` calculates with numbers"))
-                .at(node.span, format!("this is {}", article(node.ty.name()))),
+                .at(node.span, format!("this is {}", node.article())),
         );
         None
     }
@@ -396,7 +396,7 @@ impl<'s> Checker<'s> {
     fn not_a_string(&mut self, node: &Node<'s>, op: &str) {
         let text = self.source(node.span);
         let mut d = Diagnostic::new(Code::RP0302, format!("`{op}` works on strings only"))
-            .at(node.span, format!("`{text}` is {}", article(node.ty.name())));
+            .at(node.span, format!("`{text}` is {}", node.article()));
         d = match op {
             ":" => d.help("compare with `==`"),
             "in~" => d.help("use `in`"),
@@ -426,11 +426,11 @@ impl<'s> Checker<'s> {
                 // dates, addresses and versions are written as strings
                 let written = matches!(left.ty, Ty::Of(_)) && node.ty == Ty::String;
                 if !left.ty.compatible(node.ty) && !written {
-                    let message = format!("this value is {}", article(node.ty.name()));
+                    let message = format!("this value is {}", node.article());
                     self.found.push(
                         Diagnostic::new(Code::RP0304, "the values of a list must be of the field's type")
                             .at(node.span, message)
-                            .at(left.span, format!("this is {}", article(left.ty.name()))),
+                            .at(left.span, format!("this is {}", left.article())),
                     );
                     whole = false;
                     continue;
@@ -507,15 +507,5 @@ impl<'s> Checker<'s> {
         let all: Vec<&str> = texts.iter().map(|(t, _)| &**t).collect();
         let kind = NodeKind::Regexp(Box::new(left), all.join("|").into(), op.case());
         if whole { self.node(kind, Ty::Boolean, span) } else { None }
-    }
-}
-
-/// `a long`, `an integer`.
-pub(super) fn article(word: &str) -> String {
-    match word {
-        "null" | "any value" => word.to_owned(),
-        "unknown type" => format!("of {word}"),
-        _ if word.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {word}"),
-        _ => format!("a {word}"),
     }
 }

@@ -106,15 +106,19 @@ impl<'a> Parser<'a> {
         let text = self.slice(self.span());
         let lower = text.to_ascii_lowercase();
         let word = matches!(lower.as_str(), "and" | "or" | "not" | "in" | "like" | "regex" | "where" | "by");
+        let behind_bar = self.at.checked_sub(1).and_then(|i| self.tokens.get(i));
+        let behind_bar =
+            behind_bar.is_some_and(|t| t.kind == Kind::Sym("|") && t.span.end == self.span().start);
         if word && lower != text {
             d = d.help(format!("keywords are lower case: `{lower}`")).fix(self.span(), lower, Safety::Safe);
+        } else if self.is("|") && behind_bar {
+            d = d.help("alternatives are joined with `or`");
         } else if self.is("=") {
             d = d.help("equality is `==`").fix(self.span(), "==", Safety::Suggested);
-        } else if matches!(self.kind(), Kind::Word("not"))
-            && matches!(self.token(1).kind, Kind::Word(w) if w.starts_with("like") || w.starts_with("regex"))
-            || matches!(self.kind(), Kind::Word("not")) && matches!(self.token(1).kind, Kind::Sym(":"))
+        } else if self.is_word("not")
+            && let Kind::Sym(op @ ":") | Kind::Word(op @ ("like" | "like~" | "regex" | "regex~")) =
+                self.token(1).kind
         {
-            let op = self.slice(self.token(1).span);
             d = d.help(format!("there is no `not {op}`; write `not field {op} …`"));
         }
         self.report(d);
@@ -164,7 +168,9 @@ impl<'a> Parser<'a> {
     fn pipe(&mut self, sampled: bool) -> Option<Cut> {
         let name_span = self.span();
         if !matches!(self.kind(), Kind::Ident) {
-            return self.expected("the name of a pipe");
+            self.expected::<()>("the name of a pipe");
+            self.skip();
+            return None;
         }
         self.skip();
         let name = self.slice(name_span);
@@ -389,6 +395,11 @@ impl<'a> Parser<'a> {
         let mut maxspan = None;
         if self.is_word("with") {
             maxspan = self.maxspan();
+            while maxspan.is_none()
+                && !matches!(self.kind(), Kind::Sym("[" | "![" | "|") | Kind::Word("by") | Kind::End)
+            {
+                self.skip();
+            }
             if self.is_word("by") {
                 let by = self.span();
                 let more = self.keys();
@@ -473,11 +484,7 @@ impl<'a> Parser<'a> {
     fn maxspan(&mut self) -> Option<Maxspan> {
         self.skip();
         if !self.eat_word("maxspan") {
-            self.expected::<()>("`maxspan`");
-            while !matches!(self.kind(), Kind::Sym("[" | "![" | "|") | Kind::Word("by") | Kind::End) {
-                self.skip();
-            }
-            return None;
+            return self.expected("`maxspan`");
         }
         self.expect("=")?;
         let start = self.span();

@@ -144,6 +144,12 @@ impl<'s> Node<'s> {
         }
     }
 
+    /// What it is, as messages say it: `a long`, `an integer`.
+    pub(super) fn article(&self) -> String {
+        let kind = self.column().and_then(|c| c.types.first()).map(|t| t.kind.name());
+        article(kind.unwrap_or(self.ty.name()))
+    }
+
     pub(super) fn is_null(&self) -> bool {
         self.value().is_some_and(Value::is_null)
     }
@@ -153,5 +159,15 @@ impl<'s> Node<'s> {
             NodeKind::Column(c) => Some(c),
             _ => None,
         }
+    }
+}
+
+/// `a long`, `an integer`.
+pub(super) fn article(word: &str) -> String {
+    match word {
+        "null" | "any value" => word.to_owned(),
+        "unknown type" => format!("of {word}"),
+        _ if word.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {word}"),
+        _ => format!("a {word}"),
     }
 }
