@@ -69,19 +69,20 @@ impl Regexp {
     /// # Errors
     /// When the pattern is malformed, needs look-around or back-references, or is too large.
     pub fn java(pattern: &str, ignore_case: bool) -> Result<Regexp, RegexpError> {
+        use regex_automata::util::syntax;
+        let malformed = || RegexpError::Syntax {
+            message: "the pattern is malformed, or needs look-around or back-references".to_owned(),
+            at: 0,
+        };
+        let config = syntax::Config::new().nest_limit(MAX_DEPTH as u32);
+        // on its own first, so that no bracket pairs with those around it
+        syntax::parse_with(pattern, &config).map_err(|_| malformed())?;
         let flags = if ignore_case { "i" } else { "" };
-        let syntax = regex_automata::util::syntax::Config::new().nest_limit(MAX_DEPTH as u32);
         let regex = Regex::builder()
-            .syntax(syntax)
+            .syntax(config)
             .configure(regex_automata::meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT)))
             .build(&format!(r"\A(?{flags}:{pattern})\z"))
-            .map_err(|e| match e.size_limit() {
-                Some(_) => RegexpError::TooLarge,
-                None => RegexpError::Syntax {
-                    message: "it is malformed, or needs look-around or back-references".to_owned(),
-                    at: 0,
-                },
-            })?;
+            .map_err(|e| if e.size_limit().is_some() { RegexpError::TooLarge } else { malformed() })?;
         Ok(Regexp { text: pattern.to_owned(), regex })
     }
 

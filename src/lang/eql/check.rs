@@ -5,164 +5,16 @@ use super::ast::{At, CompareOp, Expr, ExprKind, FieldRef, Filter, Literal, Match
 use super::fold::fold;
 use super::parser::shorten;
 use super::print;
-use crate::diag::{Code, Diagnostic, Safety, Severity, did_you_mean};
+use super::typed::{Column, Node, NodeKind, Ty, article};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::regexp::{Regexp, RegexpError};
 use crate::es::{Case, Reject};
-use crate::func::{self, Arithmetic, Function, Param, Type};
+use crate::func::{Arithmetic, Type};
 use crate::lang::{Settings, resolve};
 use crate::plan::Comparison;
-use crate::schema::{Field, FieldType, Kind, Schema};
+use crate::schema::{Field, Kind, Schema};
 use crate::source::Span;
 use crate::value::{Access, Value};
-
-/// What an expression gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ty {
-    /// `null`, which fits everywhere.
-    Null,
-    /// A truth value.
-    Boolean,
-    /// An integer.
-    Integer,
-    /// Any number.
-    Number,
-    /// Text.
-    String,
-    /// A value of a field of this kind.
-    Of(Kind),
-    /// A value of a field that the schema does not list; fits everywhere.
-    Unknown,
-}
-
-impl Ty {
-    fn of_kind(kind: Kind) -> Ty {
-        match kind {
-            k if k.is_keyword() || k.is_text() => Ty::String,
-            k if k.is_integer() => Ty::Integer,
-            k if k.is_number() => Ty::Number,
-            Kind::Boolean => Ty::Boolean,
-            Kind::DateNanos => Ty::Of(Kind::Date),
-            other => Ty::Of(other),
-        }
-    }
-
-    pub(super) fn of_value(value: &Value) -> Ty {
-        match value {
-            Value::Null => Ty::Null,
-            Value::Bool(_) => Ty::Boolean,
-            Value::Int(_) => Ty::Integer,
-            Value::Double(_) => Ty::Number,
-            Value::Str(_) => Ty::String,
-            Value::Date(_) => Ty::Of(Kind::Date),
-            Value::Ip(_) => Ty::Of(Kind::Ip),
-            Value::Version(_) => Ty::Of(Kind::Version),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Ty::Null => "null",
-            Ty::Boolean => "boolean",
-            Ty::Integer => "integer",
-            Ty::Number => "number",
-            Ty::String => "string",
-            Ty::Of(kind) => kind.name(),
-            Ty::Unknown => "unknown type",
-        }
-    }
-
-    /// Whether it may stand where `wanted` is asked for.
-    fn fits(self, wanted: Type) -> bool {
-        match wanted {
-            _ if matches!(self, Ty::Null | Ty::Unknown) => true,
-            Type::Any => true,
-            Type::String => self == Ty::String,
-            Type::Integer => self == Ty::Integer,
-            Type::Number => matches!(self, Ty::Integer | Ty::Number),
-            Type::Boolean => self == Ty::Boolean,
-            Type::Ip => self == Ty::Of(Kind::Ip),
-        }
-    }
-
-    fn is_number(self) -> bool {
-        matches!(self, Ty::Integer | Ty::Number)
-    }
-
-    /// Whether two join keys, or a field and a list's element, may be compared.
-    fn compatible(self, other: Ty) -> bool {
-        self == other
-            || matches!(self, Ty::Null | Ty::Unknown)
-            || matches!(other, Ty::Null | Ty::Unknown)
-            || (self.is_number() && other.is_number())
-    }
-}
-
-/// A field as an expression uses it.
-#[derive(Clone, Debug)]
-pub(super) struct Column<'s> {
-    /// The name that the plan knows it by: aliases resolved, exact sub-fields by their parent.
-    pub name: Box<str>,
-    /// The schema's field; `None` where the schema does not list it.
-    pub field: Option<&'s Field>,
-    /// Where its values stand.
-    pub access: Access,
-    /// Its types; empty where the schema does not list it.
-    pub types: Vec<FieldType>,
-    /// Whether it is a key below a flattened field.
-    pub key_below: bool,
-}
-
-/// A typed expression.
-#[derive(Clone, Debug)]
-pub(super) struct Node<'s> {
-    /// What it is.
-    pub kind: NodeKind<'s>,
-    /// What it gives.
-    pub ty: Ty,
-    /// Where it stands.
-    pub span: Span,
-}
-
-/// The kinds of typed expression. Where one side of a comparison is constant, it is the right one.
-#[derive(Clone, Debug)]
-pub(super) enum NodeKind<'s> {
-    Const(Value),
-    Column(Box<Column<'s>>),
-    Call(&'static Function, Vec<Node<'s>>, Case),
-    Arithmetic(Arithmetic, Box<Node<'s>>, Box<Node<'s>>),
-    Compare(Comparison, Box<Node<'s>>, Box<Node<'s>>),
-    IsNull(Box<Node<'s>>),
-    In(Box<Node<'s>>, Vec<Value>, Case),
-    Like(Box<Node<'s>>, Vec<(Box<str>, Span)>, Case),
-    Regexp(Box<Node<'s>>, Box<str>, Case),
-    Not(Box<Node<'s>>),
-    And(Vec<Node<'s>>),
-    Or(Vec<Node<'s>>),
-}
-
-impl<'s> Node<'s> {
-    pub(super) fn constant(value: Value, span: Span) -> Node<'s> {
-        Node { ty: Ty::of_value(&value), kind: NodeKind::Const(value), span }
-    }
-
-    pub(super) fn value(&self) -> Option<&Value> {
-        match &self.kind {
-            NodeKind::Const(v) => Some(v),
-            _ => None,
-        }
-    }
-
-    fn is_null(&self) -> bool {
-        self.value().is_some_and(Value::is_null)
-    }
-
-    fn column(&self) -> Option<&Column<'s>> {
-        match &self.kind {
-            NodeKind::Column(c) => Some(c),
-            _ => None,
-        }
-    }
-}
 
 /// A filter, checked.
 #[derive(Clone, Debug)]
@@ -200,7 +52,7 @@ pub(super) struct Checker<'s> {
 }
 
 impl<'s> Checker<'s> {
-    fn source(&self, span: Span) -> String {
+    pub(super) fn source(&self, span: Span) -> String {
         shorten(span.slice(self.text))
     }
 
@@ -256,7 +108,7 @@ impl<'s> Checker<'s> {
             return true;
         }
         let mut d = Diagnostic::new(Code::RP0303, "a condition must be boolean")
-            .at(node.span, format!("this is {}", article(node.ty.name())));
+            .at(node.span, format!("this is {}", node.article()));
         if node.column().is_some() {
             let text = self.source(node.span);
             d = d.help(format!("to ask whether the field has a value, write `{text} != null`"));
@@ -341,10 +193,10 @@ impl<'s> Checker<'s> {
         } else {
             None
         };
-        if let Some((code, message)) = refused {
-            if self.refuse(field, name, code, &message, span) {
-                return None;
-            }
+        if let Some((code, message)) = refused
+            && self.refuse(field, name, code, &message, span)
+        {
+            return None;
         }
         let mut access = resolved.access;
         // the plan knows an alias by its target, an exact sub-field by its parent
@@ -401,11 +253,11 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn node(&mut self, kind: NodeKind<'s>, ty: Ty, span: Span) -> Option<Node<'s>> {
+    pub(super) fn node(&mut self, kind: NodeKind<'s>, ty: Ty, span: Span) -> Option<Node<'s>> {
         fold(Node { kind, ty, span }, &self.settings.context, &mut self.found)
     }
 
-    fn expr(&mut self, e: &Expr) -> Option<Node<'s>> {
+    pub(super) fn expr(&mut self, e: &Expr) -> Option<Node<'s>> {
         let span = e.span();
         match &e.kind {
             ExprKind::Literal(l) => Some(Node::constant(value(l), span)),
@@ -468,12 +320,18 @@ impl<'s> Checker<'s> {
         }
         self.found.push(
             Diagnostic::new(Code::RP0304, format!("`{op}` calculates with numbers"))
-                .at(node.span, format!("this is {}", article(node.ty.name()))),
+                .at(node.span, format!("this is {}", node.article())),
         );
         None
     }
 
-    fn arithmetic(&mut self, op: Arithmetic, a: Node<'s>, b: Node<'s>, span: Span) -> Option<Node<'s>> {
+    pub(super) fn arithmetic(
+        &mut self,
+        op: Arithmetic,
+        a: Node<'s>,
+        b: Node<'s>,
+        span: Span,
+    ) -> Option<Node<'s>> {
         let ty = if a.ty == Ty::Integer && b.ty == Ty::Integer { Ty::Integer } else { Ty::Number };
         self.node(NodeKind::Arithmetic(op, Box::new(a), Box::new(b)), ty, span)
     }
@@ -502,14 +360,14 @@ impl<'s> Checker<'s> {
             self.node(NodeKind::IsNull(Box::new(other)), Ty::Boolean, span)?
         } else {
             if op == Comparison::Equal {
-                self.known_value(&a, b.value(), b.span);
+                self.known_value(&a, b.value(), b.span, false);
             }
             self.node(NodeKind::Compare(op, Box::new(a), Box::new(b)), Ty::Boolean, span)?
         };
         if negated { self.negate(node, span) } else { Some(node) }
     }
 
-    fn field_against_field(&mut self, offender: &Node<'s>) {
+    pub(super) fn field_against_field(&mut self, offender: &Node<'s>) {
         self.found.push(
             Diagnostic::new(Code::RP0306, "EQL compares a field only with a constant")
                 .at(offender.span, "this depends on a field")
@@ -517,22 +375,28 @@ impl<'s> Checker<'s> {
         );
     }
 
-    /// Findings on a string that a field is compared with.
-    fn known_value(&mut self, left: &Node<'s>, right: Option<&Value>, span: Span) {
+    /// Findings on a string that a field is compared with; `one_of_many` says that others stand beside it.
+    fn known_value(&mut self, left: &Node<'s>, right: Option<&Value>, span: Span, one_of_many: bool) {
         let (Some(field), Some(Value::Str(text))) = (left.column().and_then(|c| c.field), right) else {
             return;
         };
         let quoted = |v: &str| print::string(v, false);
         let name = field.parent.as_deref().unwrap_or(&field.name);
         let never = resolve::never_in_enumeration(name, text, span, self.settings, quoted);
-        self.found.extend(never);
+        self.found.extend(never.map(|mut d| {
+            if one_of_many {
+                "this value can never match".clone_into(&mut d.message);
+                d.severity = Severity::Warning;
+            }
+            d
+        }));
         self.found.extend(resolve::longer_than_kept(field, name, text, span));
     }
 
     fn not_a_string(&mut self, node: &Node<'s>, op: &str) {
         let text = self.source(node.span);
         let mut d = Diagnostic::new(Code::RP0302, format!("`{op}` works on strings only"))
-            .at(node.span, format!("`{text}` is {}", article(node.ty.name())));
+            .at(node.span, format!("`{text}` is {}", node.article()));
         d = match op {
             ":" => d.help("compare with `==`"),
             "in~" => d.help("use `in`"),
@@ -562,17 +426,17 @@ impl<'s> Checker<'s> {
                 // dates, addresses and versions are written as strings
                 let written = matches!(left.ty, Ty::Of(_)) && node.ty == Ty::String;
                 if !left.ty.compatible(node.ty) && !written {
-                    let message = format!("this value is {}", article(node.ty.name()));
+                    let message = format!("this value is {}", node.article());
                     self.found.push(
                         Diagnostic::new(Code::RP0304, "the values of a list must be of the field's type")
                             .at(node.span, message)
-                            .at(left.span, format!("this is {}", article(left.ty.name()))),
+                            .at(left.span, format!("this is {}", left.article())),
                     );
                     whole = false;
                     continue;
                 }
                 if case == Case::Sensitive {
-                    self.known_value(left, Some(&value), node.span);
+                    self.known_value(left, Some(&value), node.span, list.len() > 1);
                 }
             }
             values.push(value);
@@ -595,7 +459,11 @@ impl<'s> Checker<'s> {
         patterns: &[(Literal, At)],
         span: Span,
     ) -> Option<Node<'s>> {
-        let left = self.expr(left);
+        let left = self.expr(left)?;
+        if !left.ty.fits(Type::String) {
+            self.not_a_string(&left, op.text());
+            return None;
+        }
         let mut texts: Vec<(Box<str>, Span)> = Vec::new();
         let mut whole = true;
         for (pattern, at) in patterns {
@@ -613,11 +481,6 @@ impl<'s> Checker<'s> {
                     whole = false;
                 }
             }
-        }
-        let left = left?;
-        if !left.ty.fits(Type::String) {
-            self.not_a_string(&left, op.text());
-            return None;
         }
         if !whole {
             return None;
@@ -644,160 +507,5 @@ impl<'s> Checker<'s> {
         let all: Vec<&str> = texts.iter().map(|(t, _)| &**t).collect();
         let kind = NodeKind::Regexp(Box::new(left), all.join("|").into(), op.case());
         if whole { self.node(kind, Ty::Boolean, span) } else { None }
-    }
-
-    fn call(&mut self, name: &Name, insensitive: bool, args: &[Expr], span: Span) -> Option<Node<'s>> {
-        let Some(function) = func::find(&name.text, func::Language::Eql) else {
-            self.unknown_function(name);
-            args.iter().for_each(|a| drop(self.expr(a)));
-            return None;
-        };
-        let mut whole = true;
-        if insensitive && !function.case_form {
-            self.found.push(
-                Diagnostic::new(Code::RP0405, format!("`{}` has no case-insensitive form", function.name))
-                    .at(name.at.0, "")
-                    .fix(name.at.0, function.name, Safety::Suggested),
-            );
-            whole = false;
-        }
-        let (least, most) = function.arity();
-        if args.len() < least || most.is_some_and(|m| args.len() > m) {
-            let takes = match most {
-                Some(m) if m == least => format!("{least}"),
-                Some(m) if m == least + 1 => format!("{least} or {m}"),
-                Some(m) => format!("{least} to {m}"),
-                None => format!("at least {least}"),
-            };
-            let last = most.unwrap_or(least);
-            let plural = if last == 1 { "" } else { "s" };
-            self.found.push(
-                Diagnostic::new(
-                    Code::RP0402,
-                    format!("`{}` takes {takes} argument{plural}, found {}", function.name, args.len()),
-                )
-                .at(span, "")
-                .note(format!("`{}` {}", signature(function), function.summary)),
-            );
-            whole = false;
-        }
-        let nodes: Vec<Option<Node<'s>>> = args.iter().map(|a| self.expr(a)).collect();
-        for (i, node) in nodes.iter().enumerate() {
-            if let (Some(node), Some(param)) = (node, function.param(i)) {
-                whole &= self.argument(function, param, node);
-            }
-        }
-        let nodes: Option<Vec<Node<'s>>> = nodes.into_iter().collect();
-        let mut nodes = nodes.filter(|_| whole)?;
-        let calculation = Arithmetic::ALL.into_iter().find(|a| a.function() == function.name);
-        if let Some(op) = calculation {
-            let (b, a) = (nodes.pop()?, nodes.pop()?);
-            return self.arithmetic(op, a, b, span);
-        }
-        let ty = match function.returns {
-            Type::String => Ty::String,
-            Type::Integer => Ty::Integer,
-            Type::Number => Ty::Number,
-            Type::Boolean => Ty::Boolean,
-            Type::Ip => Ty::Of(Kind::Ip),
-            Type::Any => Ty::Unknown,
-        };
-        let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
-        self.node(NodeKind::Call(function, nodes, case), ty, span)
-    }
-
-    fn argument(&mut self, function: &Function, param: &Param, node: &Node<'s>) -> bool {
-        if param.constant && node.value().is_none() {
-            let message = format!("the argument `{}` of `{}` must be a constant", param.name, function.name);
-            self.found.push(
-                Diagnostic::new(Code::RP0307, message)
-                    .at(node.span, "this depends on a field")
-                    .note(format!("the call is `{}`", signature(function))),
-            );
-            return false;
-        }
-        let address = param.ty == Type::Ip && matches!(node.value(), Some(Value::Str(_)));
-        if !node.ty.fits(param.ty) && !address {
-            let wanted = article(param.ty.name());
-            let message = format!("the argument `{}` of `{}` must be {wanted}", param.name, function.name);
-            self.found.push(
-                Diagnostic::new(Code::RP0403, message)
-                    .at(node.span, format!("this is {}", article(node.ty.name())))
-                    .note(format!("the call is `{}`", signature(function))),
-            );
-            return false;
-        }
-        if let (true, Some(Value::Str(block))) =
-            (function.name == "cidrMatch" && param.constant, node.value())
-        {
-            if func::cidr_block(block).is_none() {
-                let message = format!("`{}` is no CIDR block", shorten(block));
-                self.found.push(
-                    Diagnostic::new(Code::RP0403, message)
-                        .at(node.span, "")
-                        .help("write it like `10.0.0.0/8`"),
-                );
-                return false;
-            }
-        }
-        true
-    }
-
-    fn unknown_function(&mut self, name: &Name) {
-        let text = self.source(name.at.0);
-        let mut d = Diagnostic::new(Code::RP0401, format!("unknown function `{text}`")).at(name.at.0, "");
-        let lower = name.text.to_ascii_lowercase();
-        let known = func::all().filter(|f| f.languages.contains(&func::Language::Eql)).map(|f| f.name);
-        d = match lower.as_str() {
-            "wildcard" => d.help("write `field : \"…\"`, or `field like \"…\"` to tell cases apart"),
-            "match" | "matchlite" => d.help("write `field regex \"…\"`"),
-            "arraycontains" | "arraysearch" | "arraycount" => {
-                d.help("a comparison already holds if any value of an array satisfies it")
-            }
-            _ => match did_you_mean(&name.text, known) {
-                Some(near) => {
-                    let tilde = if text.ends_with('~') { "~" } else { "" };
-                    d.help(format!("did you mean `{near}{tilde}`?")).fix(
-                        name.at.0,
-                        format!("{near}{tilde}"),
-                        Safety::Suggested,
-                    )
-                }
-                None => d,
-            },
-        };
-        self.found.push(d);
-    }
-}
-
-/// `between(source, left, right[, greedy])`.
-fn signature(f: &Function) -> String {
-    let mut out = format!("{}(", f.name);
-    for (i, p) in f.params.iter().enumerate() {
-        out.push_str(match (p.optional, i) {
-            (false, 0) => "",
-            (false, _) => ", ",
-            (true, 0) => "[",
-            (true, _) => "[, ",
-        });
-        out.push_str(p.name);
-    }
-    if f.variadic {
-        out.push_str(", …");
-    }
-    for _ in f.params.iter().filter(|p| p.optional) {
-        out.push(']');
-    }
-    out.push(')');
-    out
-}
-
-/// `a long`, `an integer`.
-fn article(word: &str) -> String {
-    match word {
-        "null" | "any value" => word.to_owned(),
-        "unknown type" => format!("of {word}"),
-        _ if word.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {word}"),
-        _ => format!("a {word}"),
     }
 }

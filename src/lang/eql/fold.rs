@@ -1,7 +1,7 @@
 //! Constant folding: an expression without fields becomes its value, by three-valued logic.
 
-use super::check::{Node, NodeKind, Ty};
 use super::lower::computed;
+use super::typed::{Node, NodeKind, Ty};
 use crate::diag::{Code, Diagnostic};
 use crate::es::Context;
 use crate::plan::FieldId;

@@ -197,8 +197,8 @@ impl<'a> Lexer<'a> {
     fn string(&mut self) {
         let start = self.at;
         let rest = self.rest();
-        if rest.starts_with("\"\"\"") && self.raw_string() {
-            return;
+        if rest.starts_with("\"\"\"") {
+            return self.raw_string();
         }
         let old_raw = rest.starts_with('?');
         self.at += usize::from(old_raw);
@@ -317,27 +317,27 @@ impl<'a> Lexer<'a> {
     }
 
     /// A raw string: three quotes, the shortest body, three quotes and up to two more that belong to
-    /// the body. `false` where the line ends first.
-    fn raw_string(&mut self) -> bool {
+    /// the body.
+    fn raw_string(&mut self) {
         let start = self.at;
         let rest = self.rest();
-        let line = rest.get(..rest.find(['\n', '\r']).unwrap_or(rest.len())).unwrap_or("");
-        let Some(end) = line.get(3..).and_then(|l| l.find("\"\"\"")) else {
-            self.at += line.len();
+        let body_end = rest.get(3..).and_then(|r| r.find("\"\"\"")).map(|i| i + 3);
+        let body = rest.get(3..body_end.unwrap_or(rest.len())).unwrap_or("");
+        let line = body.find(['\n', '\r']);
+        let (None, Some(end)) = (line, body_end) else {
+            let body = body.get(..line.unwrap_or(body.len())).unwrap_or("");
+            self.at += 3 + body.len();
             self.report(
                 Diagnostic::new(Code::RP0103, "a raw string has no end on its line")
                     .at(Span::new(start, start + 3), "it starts here")
                     .help("close it with `\"\"\"`; a raw string cannot hold a line break"),
             );
-            let body = line.get(3..).unwrap_or("");
-            self.push(start, Kind::Literal(Literal::Str(body.into(), false)));
-            return true;
+            return self.push(start, Kind::Literal(Literal::Str(body.into(), false)));
         };
-        let more = line.get(end + 6..).unwrap_or("").chars().take(2).take_while(|c| *c == '"').count();
-        let body = line.get(3..end + 3 + more).unwrap_or("");
-        self.at += end + 6 + more;
+        let more = rest.get(end + 3..).unwrap_or("").chars().take(2).take_while(|c| *c == '"').count();
+        let body = rest.get(3..end + more).unwrap_or("");
+        self.at += end + 3 + more;
         self.push(start, Kind::Literal(Literal::Str(body.into(), true)));
-        true
     }
 
     fn number(&mut self) {
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn raw_strings_lose_three_quotes_at_each_end() {
         assert_eq!(strings(r#""""a\n""""#), ["a\\n"]);
-        assert_eq!(strings(r#"""""q"x"y"""""#), ["\"q\"x\"y\"\""]);
+        assert_eq!(strings(&["\"\"\"", "\"\"q\"x\"y\"\"", "\"\"\""].concat()), ["\"\"q\"x\"y\"\""]);
         assert_eq!(strings(r#""" """""""#), ["", ""]);
         assert_eq!(strings(r#""""x""" == """y""""#), ["x", "y"]);
     }

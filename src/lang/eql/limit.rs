@@ -47,7 +47,8 @@ mod tests {
 
     fn pipes(text: &str) -> Vec<Cut> {
         text.split_whitespace()
-            .map(|p| Cut { tail: p.starts_with('t'), limit: p[1..].parse().unwrap() })
+            .map(|p| p.split_at(1))
+            .map(|(side, n)| Cut { tail: side == "t", limit: n.parse().unwrap() })
             .collect()
     }
 

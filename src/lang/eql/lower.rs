@@ -1,7 +1,8 @@
 //! From the typed tree to the plan. `and`, `or` and `not` become two-valued; a comparison of a field
 //! with a constant becomes a leaf, as Elasticsearch makes it a query; the rest is computed.
 
-use super::check::{Checked, Column, Node, NodeKind, Ty};
+use super::check::Checked;
+use super::typed::{Column, Node, NodeKind, Ty};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::date::{self, Clock, Round};
 use crate::es::regexp::Regexp;
@@ -163,10 +164,10 @@ impl Lower<'_> {
             Err(reject) => {
                 if let Some(field) = c.field {
                     let name = field.parent.as_deref().unwrap_or(&field.name);
-                    // the verifier lets a value of another kind pass; the search then fails or finds nothing
-                    let passes = reject.code == Code::RP0301;
+                    // Elasticsearch's verifier lets it pass; the search then fails or finds nothing
+                    let ours = matches!(reject.code, Code::RP9001 | Code::RP0102);
                     let mut d = resolve::refused(field, name, reject, span);
-                    if passes {
+                    if !ours {
                         d = d.severity(Severity::Warning).note("this clause can never match");
                     }
                     self.found.push(d);

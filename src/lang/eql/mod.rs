@@ -31,13 +31,20 @@
 //! in backticks.
 
 mod ast;
+mod call;
 mod check;
+mod expression;
 mod fold;
+#[cfg(test)]
+mod laws;
 mod lexer;
 mod limit;
 mod lower;
 mod parser;
 mod print;
+#[cfg(test)]
+mod tests;
+mod typed;
 
 pub use ast::{
     At, Body, CompareOp, Expr, ExprKind, FieldRef, Filter, Group, Item, Literal, MatchOp, Maxspan,

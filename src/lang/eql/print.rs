@@ -116,13 +116,6 @@ pub(super) fn literal(l: &Literal) -> String {
     }
 }
 
-/// The text of an expression.
-pub fn expr(e: &Expr) -> String {
-    let mut out = String::new();
-    put(&mut out, e, 0);
-    out
-}
-
 /// How tightly an expression binds; the parser's levels.
 fn level(e: &Expr) -> u8 {
     match &e.kind {
