@@ -168,6 +168,9 @@ fn summary(
         lines.extend(remarks(engine, report, not_run));
         lines.push(String::new());
     }
+    if terminal.verbose {
+        lines.extend(ASSUMPTIONS.iter().map(|a| format!("assumed: {a}")));
+    }
     let alerting: std::collections::BTreeSet<usize> = report.alerts.iter().map(|a| a.rule).collect();
     let alerts = if report.alerts.is_empty() {
         "no alert".to_owned()

@@ -1,6 +1,6 @@
 //! The only door to the terminal: answers to stdout, everything else to stderr.
 
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::Diagnostic;
 use crate::render::{self, Format, Style};
 use anstream::{AutoStream, ColorChoice};
 use std::io::{self, IsTerminal, Write};
@@ -42,11 +42,6 @@ impl Terminal {
     /// Whether progress may be shown.
     pub fn shows_progress(&self) -> bool {
         self.err_is_terminal && !self.quiet
-    }
-
-    /// Whether stdout takes colours.
-    pub fn color(&self) -> bool {
-        self.out_color
     }
 
     /// Whether the reader of stdout has gone away; there is nothing more to do then.
@@ -128,7 +123,7 @@ pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);
@@ -139,25 +134,6 @@ pub fn thousands(n: u64) -> String {
 /// `38 ms`, `6.1 s`.
 pub fn duration(d: std::time::Duration) -> String {
     if d.as_millis() < 1_000 { format!("{} ms", d.as_millis()) } else { format!("{:.1} s", d.as_secs_f64()) }
-}
-
-/// The worst severity, if there is a finding.
-pub fn worst(found: &[Diagnostic]) -> Option<Severity> {
-    found.iter().map(|d| d.severity).max()
-}
-
-/// `2 errors, 1 warning`; empty without findings worth a word.
-pub fn tally(found: &[Diagnostic]) -> String {
-    let of = |s: Severity| found.iter().filter(|d| d.severity == s).count();
-    let mut parts = Vec::new();
-    for (severity, noun) in
-        [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
-    {
-        if of(severity) > 0 {
-            parts.push(count(of(severity), noun));
-        }
-    }
-    parts.join(", ")
 }
 
 #[cfg(test)]

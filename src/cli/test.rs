@@ -104,6 +104,12 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
         }
         Answers::Text => {
             terminal.findings(&tested.found, crate::render::Format::Text);
+            if terminal.verbose {
+                for case in tested.results.cases.iter().filter(|c| !c.outcome.is_bad()) {
+                    let word = if matches!(case.outcome, Outcome::Todo(_)) { "todo" } else { "ok  " };
+                    terminal.line(&format!("{word}  {} · {}", case.rule, case.case));
+                }
+            }
             print_failures(&tested, terminal);
         }
     }

@@ -124,7 +124,8 @@ fn verdict(opened: &Opened, v: &Validation, fixed: usize) -> String {
 
 /// Writes all safe fixes; gives how many.
 fn fix(found: &[Diagnostic]) -> Result<usize, String> {
-    let mut by_file: BTreeMap<String, (String, Vec<(std::ops::Range<usize>, String)>)> = BTreeMap::new();
+    type Edit = (std::ops::Range<usize>, String);
+    let mut by_file: BTreeMap<String, (String, Vec<Edit>)> = BTreeMap::new();
     for d in found {
         let (Some(fix), Some(source)) = (&d.fix, &d.source) else { continue };
         if fix.safety == Safety::Safe {

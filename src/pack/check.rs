@@ -153,13 +153,12 @@ impl Check<'_> {
             return None;
         };
         if known.status != "active" {
-            let mut d = Diagnostic::new(Code::RP0603, format!("`{id}` is {} in ATT&CK", known.status));
-            match known.replaced_by {
-                Some(next) => {
-                    let name = Attack::get().entry(next).map_or("", |e| e.name);
-                    d = d.help(format!("`{next}` ({name}) takes its place"));
-                }
-                None => d = d.severity(crate::diag::Severity::Warning),
+            // the rule detects what it detects; only its label is out of date
+            let mut d = Diagnostic::new(Code::RP0603, format!("`{id}` is {} in ATT&CK", known.status))
+                .severity(crate::diag::Severity::Warning);
+            if let Some(next) = known.replaced_by {
+                let name = Attack::get().entry(next).map_or("", |e| e.name);
+                d = d.help(format!("`{next}` ({name}) takes its place"));
             }
             self.at(&pointer, "", d);
             return None;

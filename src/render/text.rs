@@ -12,6 +12,9 @@ pub struct Style {
 
 /// A finding with its source lines, several lines long, without a line end.
 pub fn diagnostic(d: &Diagnostic, style: Style) -> String {
+    if d.source.is_none() {
+        return without_source(d, style);
+    }
     let level = match d.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -35,7 +38,7 @@ pub fn diagnostic(d: &Diagnostic, style: Style) -> String {
             title.element(snippet.annotations(annotations))
         }
         Some(source) => title.element(annotate_snippets::Origin::path(source.name())),
-        None => title.elements(std::iter::empty::<annotate_snippets::Message<'_>>()),
+        None => annotate_snippets::Group::with_title(title),
     };
     for note in &d.notes {
         group = group.element(Level::NOTE.message(note.as_str()));
@@ -45,6 +48,34 @@ pub fn diagnostic(d: &Diagnostic, style: Style) -> String {
     }
     let renderer = if style.color { Renderer::styled() } else { Renderer::plain() };
     renderer.term_width(100).render(&[group])
+}
+
+/// A finding about no place in particular: its facts and its help stand below, indented.
+fn without_source(d: &Diagnostic, style: Style) -> String {
+    use anstyle::{AnsiColor, Style as Ansi};
+    let word = match d.severity {
+        Severity::Note => "note".to_owned(),
+        severity => format!("{}[{}]", severity.word(), d.code),
+    };
+    let color = match d.severity {
+        Severity::Error => AnsiColor::BrightRed,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Note => AnsiColor::BrightGreen,
+    };
+    let (on, bold) = if style.color {
+        (color.on_default().bold(), Ansi::new().bold())
+    } else {
+        (Ansi::new(), Ansi::new())
+    };
+    let mut text = format!("{on}{word}{on:#}{bold}: {}{bold:#}", d.message);
+    let indent = " ".repeat(d.severity.word().len() + 2);
+    for note in &d.notes {
+        text.push_str(&format!("\n{indent}{note}"));
+    }
+    if let Some(help) = &d.help {
+        text.push_str(&format!("\n{indent}help: {help}"));
+    }
+    text
 }
 
 /// The nearest character boundaries of a span.

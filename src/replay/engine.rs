@@ -17,7 +17,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// A rule that can run.
 #[derive(Clone, Debug)]
@@ -230,7 +230,7 @@ impl Engine {
                         None if !negated => Some(p.as_str()),
                         _ => None,
                     })
-                    .filter_map(|p| glob(p))
+                    .filter_map(glob)
                     .collect()
             };
             bound.push(Bound { slots, index: globs(false), excluded: globs(true), new_terms });
@@ -300,7 +300,7 @@ impl Engine {
         at: Option<Nanos>,
     ) -> Report {
         let mut total = Part::new(self);
-        let mut read = |texts: &[(&str, &[u8])], past: bool, total: &mut Part, at: Option<Nanos>| {
+        let read = |texts: &[(&str, &[u8])], past: bool, total: &mut Part, at: Option<Nanos>| {
             for (name, text) in texts {
                 let mut part = Part::new(self);
                 part.at = at;

@@ -57,6 +57,9 @@ pub struct Request<'a> {
     pub sources: &'a [Source],
 }
 
+/// Source, record, and event within the record.
+type Place = (usize, u64, usize);
+
 /// A document that matches.
 #[derive(Clone, Debug)]
 pub struct Hit {
@@ -68,7 +71,7 @@ pub struct Hit {
     pub source: Value,
     time: Option<date::Nanos>,
     tiebreaker: Option<Scalar>,
-    place: (usize, u64, usize),
+    place: Place,
 }
 
 /// A record that could not be read.
@@ -166,7 +169,7 @@ fn each(
     converter: &Converter,
     needs: &Needs,
     bytes: &Arc<AtomicU64>,
-    take: &mut dyn FnMut(Event<'_>, &str, (usize, u64, usize)),
+    take: &mut dyn FnMut(Event<'_>, &str, Place),
 ) -> Vec<Unread> {
     let unread = std::cell::RefCell::new(Vec::new());
     let reader = EventReader { converter, needs, prefilter: None, any_document: true };

@@ -13,8 +13,9 @@ pub use infer::Inference;
 pub use mapping::{MappingError, parse_mapping};
 
 use crate::value::Access;
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// A version of a stack, of ECS or of a package: major, minor, patch.
@@ -330,7 +331,7 @@ impl Resolved<'_> {
 /// A set of fields from one place.
 #[derive(Debug, Default)]
 pub struct Fields {
-    by_name: FxHashMap<Box<str>, Vec<Field>>,
+    by_name: BTreeMap<Box<str>, Vec<Field>>,
 }
 
 impl Fields {
@@ -355,7 +356,15 @@ impl Fields {
         self.by_name.get_mut(name)?.last_mut()
     }
 
-    /// Every field, in no order.
+    /// The fields whose names continue `name` after a dot.
+    pub fn below(&self, name: &str) -> impl Iterator<Item = &Field> {
+        // `/` follows `.`, so this is every name that begins with `name.`
+        let (from, to) = (format!("{name}."), format!("{name}/"));
+        let range = (Bound::Excluded(from.as_str()), Bound::Excluded(to.as_str()));
+        self.by_name.range::<str, _>(range).flat_map(|(_, fields)| fields)
+    }
+
+    /// Every field, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Field> {
         self.by_name.values().flatten()
     }
@@ -454,22 +463,23 @@ impl Schema {
 
     /// The value fields below an object, multi-fields left out.
     pub fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Field> {
-        self.iter().filter(move |f| {
-            f.parent.is_none()
-                && !f.kind().is_object()
-                && f.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
-        })
+        let layers = self.layers.iter().enumerate();
+        let all = layers.flat_map(move |(i, l)| l.fields.below(name).filter(move |f| self.counts(i, f)));
+        all.filter(|f| f.parent.is_none() && !f.kind().is_object())
+    }
+
+    /// Whether a field of a layer is what its name stands for: of the layer's version, and not hidden by
+    /// a layer above.
+    fn counts(&self, layer: usize, field: &Field) -> bool {
+        let Some(own) = self.layers.get(layer) else { return false };
+        own.fields.get(&field.name, own.version).is_some_and(|f| std::ptr::eq(f, field))
+            && !self.layers.iter().take(layer).any(|l| l.fields.get(&field.name, l.version).is_some())
     }
 
     /// Every field that the schema lists; a name in several layers comes from the first.
     pub fn iter(&self) -> impl Iterator<Item = &Field> {
-        self.layers.iter().enumerate().flat_map(move |(i, layer)| {
-            layer.fields.iter().filter(move |f| {
-                let here = layer.fields.get(&f.name, layer.version);
-                here.is_some_and(|h| std::ptr::eq(h, *f))
-                    && !self.layers.iter().take(i).any(|l| l.fields.get(&f.name, l.version).is_some())
-            })
-        })
+        let layers = self.layers.iter().enumerate();
+        layers.flat_map(move |(i, l)| l.fields.iter().filter(move |f| self.counts(i, f)))
     }
 
     /// The known name nearest to a mistyped one.

@@ -47,7 +47,9 @@ fn imports(text: &str) -> BTreeSet<String> {
                     '{' => depth += 1,
                     '}' if depth == 0 => break,
                     '}' => depth -= 1,
-                    ',' if depth == 0 => out.insert(std::mem::take(&mut name)).then_some(()).unwrap_or(()),
+                    ',' if depth == 0 => {
+                        out.insert(std::mem::take(&mut name));
+                    }
                     c if depth == 0 && !c.is_whitespace() => name.push(c),
                     _ => {}
                 }

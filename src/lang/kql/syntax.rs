@@ -154,7 +154,9 @@ impl Parser<'_> {
                 syntax(format!("a field name is missing before `{c}`"), self.here(at), "compares nothing")
             }
             Some('>') if matches!(place, Place::Bound(super::ast::RangeOp::Less)) => {
-                syntax("KQL has no `<>`", Span::new(at - 1, at + 1), "not an operator")
+                // spaces of any width may stand between the two
+                let before = self.lexer.text.get(..at).and_then(|t| t.rfind('<')).unwrap_or(at);
+                syntax("KQL has no `<>`", Span::new(before, at + 1), "not an operator")
                     .help("write `not field: value`")
             }
             Some(c @ ('<' | '>')) if let Place::Field(field) = place => {
@@ -392,6 +394,7 @@ mod tests {
             "a\\.b:c",
             "> 3",
             "a <> 3",
+            "a <\u{a0}> 3",
             "a:b:c",
             "a { b:c }",
             "a:b and ",
