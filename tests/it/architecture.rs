@@ -82,11 +82,17 @@ fn no_module_imports_from_a_floor_above_its_own() {
         if matches!(room.as_str(), "lib" | "main") {
             continue;
         }
+        // a test may look down from above: what ships is what has floors
+        if relative.ends_with("/tests.rs") || relative.ends_with("/laws.rs") {
+            continue;
+        }
         let own = floor(&room)
             .unwrap_or_else(|| panic!("`{room}` has no floor: add it to ARCHITECTURE.md and here"));
         let mine =
             language(&format!("lang::{}", relative.split('/').nth(1).unwrap_or(""))).map(str::to_owned);
-        for import in imports(&fs::read_to_string(&path).unwrap()) {
+        for import in
+            imports(fs::read_to_string(&path).unwrap().split("#[cfg(test)]").next().unwrap_or_default())
+        {
             let target = import.split("::").next().unwrap_or("").to_owned();
             let Some(theirs) = floor(&target) else { continue };
             if theirs > own {
@@ -124,8 +130,8 @@ fn no_module_imports_from_a_floor_above_its_own() {
 fn every_file_says_what_it_is_for() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = Vec::new();
-    for dir in ["src", "tests", "benches"] {
-        files(&root.join(dir), &mut all);
+    for dir in ["src", "tests", "benches"].map(|d| root.join(d)).iter().filter(|d| d.is_dir()) {
+        files(dir, &mut all);
     }
     let silent: Vec<_> = all.iter().filter(|p| !fs::read_to_string(p).unwrap().starts_with("//!")).collect();
     assert!(silent.is_empty(), "no `//!` at the top of {silent:?}");
