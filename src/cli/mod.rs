@@ -1,8 +1,11 @@
 //! The command line: arguments, terminal, exit codes. The only place that prints, and that reads the
 //! environment, the clock or the working directory. Each verb has a file of its own.
 
+mod changes;
 mod ci;
+mod connection;
 mod convert;
+mod deploy;
 mod explain;
 mod fields;
 mod files;
@@ -33,6 +36,8 @@ pub enum Exit {
     Findings,
     /// Wrong usage or configuration; a selection that matched nothing.
     Usage,
+    /// A remote said no or could not be reached.
+    Remote,
     /// A bug in rulepack.
     Bug,
 }
@@ -43,13 +48,14 @@ impl Exit {
             Exit::Fine => 0,
             Exit::Findings => 1,
             Exit::Usage => 2,
+            Exit::Remote => 3,
             Exit::Bug => 70,
         }
     }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine · 1 findings, a rejected query, or input that could not be read whole · \
-2 wrong usage or configuration · 3 a remote said no · 70 a bug in rulepack";
+2 wrong usage or configuration · 3 a remote said no or was not reached · 70 a bug in rulepack";
 
 /// Groups, verbs and their summaries, as `rulepack --help` shows them.
 const GROUPS: &[(&str, &[(&str, &str)])] = &[
@@ -76,7 +82,13 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("query QUERY [INPUT...]", "run one query over logs"),
         ],
     ),
-    ("Ship", &[("generate [RULE...]", "write Detection Engine JSON")]),
+    (
+        "Ship",
+        &[
+            ("generate [RULE...]", "write Detection Engine JSON"),
+            ("deploy --target TARGET", "bring the pack to Kibana"),
+        ],
+    ),
     ("Set up", &[("init [DIR]", "scaffold a pack")]),
 ];
 
@@ -139,6 +151,10 @@ enum Verb {
     Test(test::TestArgs),
     Ci(ci::CiArgs),
     Generate(generate::GenerateArgs),
+    Deploy(deploy::DeployArgs),
+    /// As `deploy --dry-run`
+    #[command(hide = true)]
+    Plan(deploy::DeployArgs),
     Init(init::InitArgs),
     Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
@@ -163,8 +179,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] =
-    &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "diff", "pull", "import", "compile", "dev", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -214,6 +229,11 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Test(args) => test::run(args, terminal),
         Verb::Ci(args) => ci::run(args, terminal),
         Verb::Generate(args) => generate::run(args, terminal),
+        Verb::Deploy(args) => deploy::run(args, terminal),
+        Verb::Plan(mut args) => {
+            args.dry_run = true;
+            deploy::run(args, terminal)
+        }
         Verb::Init(args) => init::run(args, terminal),
         Verb::Query(args) => query::run(args, terminal),
         Verb::Replay(args) => replay::run(args, terminal),

@@ -124,6 +124,16 @@ codes! {
     RP0711 711 Error "no pack here";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
+    RP0901 901 Error "deploy target";
+    RP0902 902 Error "credentials of a target";
+    RP0903 903 Error "Kibana that cannot be deployed to";
+    RP0904 904 Warning "rules that run with an API key";
+    RP0905 905 Error "overlay without effect";
+    RP0906 906 Error "connector";
+    RP0907 907 Error "rule that was not written";
+    RP0908 908 Error "rule that reads back different";
+    RP0909 909 Error "more to delete than allowed";
+    RP0910 910 Warning "privileges of a target";
     RP1001 1001 Warning "value without a field";
     RP1002 1002 Warning "question mark in a KQL value";
     RP1003 1003 Warning "line break inside a value";

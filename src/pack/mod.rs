@@ -9,11 +9,13 @@ mod compile;
 mod config;
 pub(crate) mod files;
 mod select;
+pub mod target;
 
 pub use cases::{Case, Expect, ExpectedAlert, TestEvent, TestFile};
 pub use catalog::{Sources, datasets};
 pub use compile::{CompiledRule, Unchecked};
 pub use config::{AWS_PACKAGE, Catalogue, Config, Ids, Level, LevelRule, VersionSource};
+pub use target::Target;
 
 use crate::diag::{Code, Diagnostic};
 use crate::lang::rule::Rule;

@@ -1,0 +1,1 @@
+//! Tests of deploying, over a server of HTTP.
