@@ -14,5 +14,6 @@ pub mod render;
 pub mod replay;
 pub mod schema;
 pub mod source;
+pub mod target;
 pub mod trial;
 pub mod value;

@@ -3,6 +3,7 @@
 
 mod ci;
 mod convert;
+mod dev;
 mod explain;
 mod fields;
 mod files;
@@ -83,6 +84,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
 const PLUMBING: &[(&str, &str)] = &[
     ("convert [INPUT...]", "raw CloudTrail to ECS documents"),
     ("completions SHELL", "completions for your shell"),
+    ("dev kibana", "a fake Kibana to try on"),
 ];
 
 fn grouped(all: bool) -> String {
@@ -144,6 +146,7 @@ enum Verb {
     Replay(replay::ReplayArgs),
     Convert(convert::ConvertArgs),
     Explain(explain::ExplainArgs),
+    Dev(dev::DevArgs),
     Fields(fields::FieldsArgs),
     /// Completions for your shell, printed
     Completions {
@@ -163,8 +166,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] =
-    &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -219,6 +221,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Replay(args) => replay::run(args, terminal),
         Verb::Convert(args) => convert::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
+        Verb::Dev(args) => dev::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),
         Verb::Completions { shell } => {
             let mut out = Vec::new();
