@@ -6,6 +6,7 @@ mod ci;
 mod connection;
 mod convert;
 mod deploy;
+mod dev;
 mod explain;
 mod fields;
 mod files;
@@ -95,6 +96,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
 const PLUMBING: &[(&str, &str)] = &[
     ("convert [INPUT...]", "raw CloudTrail to ECS documents"),
     ("completions SHELL", "completions for your shell"),
+    ("dev kibana", "a fake Kibana to try on"),
 ];
 
 fn grouped(all: bool) -> String {
@@ -160,6 +162,7 @@ enum Verb {
     Replay(replay::ReplayArgs),
     Convert(convert::ConvertArgs),
     Explain(explain::ExplainArgs),
+    Dev(dev::DevArgs),
     Fields(fields::FieldsArgs),
     /// Completions for your shell, printed
     Completions {
@@ -179,7 +182,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "diff", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "diff", "pull", "import", "compile", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -239,6 +242,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Replay(args) => replay::run(args, terminal),
         Verb::Convert(args) => convert::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
+        Verb::Dev(args) => dev::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),
         Verb::Completions { shell } => {
             let mut out = Vec::new();

@@ -4,6 +4,7 @@
 
 mod apply;
 mod client;
+pub mod fake;
 mod normalise;
 mod overlay;
 mod ownership;
