@@ -214,7 +214,7 @@ fn read(
 }
 
 /// The target that was named; complains where there is none.
-fn choose(name: Option<&str>, config: &Config, terminal: &mut Terminal) -> Option<Target> {
+pub fn choose(name: Option<&str>, config: &Config, terminal: &mut Terminal) -> Option<Target> {
     let known: Vec<Target> = config
         .targets
         .iter()

@@ -6,7 +6,7 @@ mod integrations;
 mod setup;
 mod whitespace;
 
-pub use files::{Check, Generated, Stale, check, generate};
+pub use files::{Check, Generated, Stale, check, generate, generate_adjusted};
 
 use crate::diag::{Code, Diagnostic};
 use crate::lang::Language;

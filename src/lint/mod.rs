@@ -47,6 +47,9 @@ pub fn validate(pack: &Pack, selection: &[&RuleFile]) -> Validation {
     let mut found: Vec<Diagnostic> = pack.diagnostics.clone();
     found.extend(selection.iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.iter().cloned()));
     found.extend(rules.iter().flat_map(|r| r.diagnostics.iter().cloned()));
+    if let Some(document) = &pack.config.document {
+        found.extend(pack.config.targets.iter().flat_map(|t| t.check(&pack.files, document)));
+    }
     crate::diag::sort(&mut found);
     found.extend(without_catalogue(pack, &rules));
     found.extend(not_supported(&rules));

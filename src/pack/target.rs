@@ -205,6 +205,14 @@ impl Target {
         let mut report = |pointer: String, d: Diagnostic| {
             found.push(d.at(document.nearest(&pointer).value, "").in_source(document.source()));
         };
+        if !rules.is_empty() && !rules.iter().any(|r| self.select.accepts(r)) {
+            let d = Diagnostic::new(
+                Code::RP0901,
+                format!("the target `{}` selects no rule of the pack", self.name),
+            )
+            .severity(crate::diag::Severity::Warning);
+            report(format!("/target/{}/select", self.name), d);
+        }
         for overlay in &self.overlays {
             for (i, written) in overlay.rules.iter().enumerate() {
                 if rules.iter().any(|r| overlay.names(i, r)) {
