@@ -15,7 +15,8 @@ const INDENT: usize = 14;
 
 /// One or more lines for every rule that is not just the same, then one that counts the rest.
 pub fn lines(plan: &Changeset) -> Vec<String> {
-    let shown: Vec<&Change> = plan.changes.iter().filter(|c| c.kind != Kind::Same).collect();
+    let mut shown: Vec<&Change> = plan.changes.iter().filter(|c| c.kind != Kind::Same).collect();
+    shown.sort_by_key(|c| rank(&c.kind));
     let width = shown.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).min(50);
     let mut out = Vec::new();
     for change in shown {
@@ -43,6 +44,22 @@ pub fn lines(plan: &Changeset) -> Vec<String> {
         out.push(format!("{:4}{:10}{}", "=", "same", count(same, "rule")));
     }
     out
+}
+
+/// The order in which changes are told: what is written, what needs a person, what is left.
+fn rank(kind: &Kind) -> u8 {
+    match kind {
+        Kind::Create => 0,
+        Kind::Update => 1,
+        Kind::Replace { .. } => 2,
+        Kind::Enable => 3,
+        Kind::Disable => 4,
+        Kind::Delete => 5,
+        Kind::Conflict { .. } => 6,
+        Kind::Kept => 7,
+        Kind::Orphan { .. } => 8,
+        Kind::Same => 9,
+    }
 }
 
 /// What is said behind a rule's name, item by item, and the lines below it.

@@ -2,7 +2,6 @@
 //! what has to be right there before anything is read.
 
 use super::Exit;
-use super::terminal::Terminal;
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::pack::target::{Auth, DEMO};
 use crate::pack::{Config, Target};
@@ -72,15 +71,14 @@ impl Connection {
         target: &Target,
         config: &Config,
         root: &Path,
-        terminal: &mut Terminal,
-    ) -> Result<Connection, (Diagnostic, Exit)> {
-        let usage = |d: Diagnostic| (d, Exit::Usage);
+    ) -> Result<Connection, (Box<Diagnostic>, Exit)> {
+        let usage = |d: Diagnostic| (Box::new(d), Exit::Usage);
         if target.auth == Auth::None && !target.is_loopback() {
             let d = Diagnostic::new(Code::RP0902, format!("the target `{}` has no credentials", target.name))
                 .help("`auth = { api_key_env = \"KIBANA_API_KEY\" }` in its table says where they are");
             return Err(usage(d));
         }
-        let credentials = credentials(&target.auth).map_err(usage)?;
+        let credentials = credentials(&target.auth).map_err(|d| (d, Exit::Usage))?;
         let by_api_key = matches!(credentials, Credentials::ApiKey(_));
         let mut options = kibana::options(&target.kibana, credentials);
         if let Some(path) = &target.ca {
@@ -107,23 +105,20 @@ impl Connection {
             shown: target.kibana.clone(),
             is_demo: target.name == DEMO,
         };
-        if terminal.shows_progress() && terminal.verbose {
-            terminal.note(&format!("connecting to {}", target.kibana));
-        }
         connection.preflight(target, config).map_err(|d| (d, Exit::Remote))?;
         Ok(connection)
     }
 
-    fn preflight(&mut self, target: &Target, config: &Config) -> Result<(), Diagnostic> {
-        self.about = self.kibana.about().map_err(|e| self.refused("asking for its status", &e))?;
+    fn preflight(&mut self, target: &Target, config: &Config) -> Result<(), Box<Diagnostic>> {
+        self.about = self.kibana.about().map_err(|e| Box::new(self.refused("asking for its status", &e)))?;
         if let Some(version) = self.about.version.as_deref().and_then(Version::parse)
             && !self.about.serverless
         {
             if version < OLDEST {
-                return Err(Diagnostic::new(
+                return Err(Box::new(Diagnostic::new(
                     Code::RP0903,
                     format!("Kibana {version} is too old: {OLDEST} is the oldest that works"),
-                ));
+                )));
             }
             if !config.stacks.iter().any(|s| (s.0, s.1) == (version.0, version.1)) {
                 let stacks: Vec<String> = config.stacks.iter().map(ToString::to_string).collect();
@@ -137,23 +132,27 @@ impl Connection {
                 );
             }
         }
-        if self.kibana.has_space().map_err(|e| self.refused("looking for the space", &e))? == Some(false) {
-            return Err(Diagnostic::new(Code::RP0903, format!("Kibana has no space `{}`", target.space))
-                .help("a space's identifier stands in its URL: `/s/<identifier>/`"));
-        }
-        let privileges = self.kibana.privileges().map_err(|e| self.refused("asking for privileges", &e))?;
-        if privileges.get("is_authenticated") == Some(&Value::Bool(false)) {
-            return Err(Diagnostic::new(
-                Code::RP0902,
-                format!("Kibana does not know the caller ({})", identity(&target.auth)),
+        if self.kibana.has_space().map_err(|e| Box::new(self.refused("looking for the space", &e)))?
+            == Some(false)
+        {
+            return Err(Box::new(
+                Diagnostic::new(Code::RP0903, format!("Kibana has no space `{}`", target.space))
+                    .help("a space's identifier stands in its URL: `/s/<identifier>/`"),
             ));
         }
+        let privileges =
+            self.kibana.privileges().map_err(|e| Box::new(self.refused("asking for privileges", &e)))?;
+        if privileges.get("is_authenticated") == Some(&Value::Bool(false)) {
+            return Err(Box::new(Diagnostic::new(
+                Code::RP0902,
+                format!("Kibana does not know the caller ({})", identity(&target.auth)),
+            )));
+        }
         if privileges.get("has_encryption_key") == Some(&Value::Bool(false)) {
-            return Err(Diagnostic::new(
-                Code::RP0903,
-                "this Kibana has no encryption key, so no rule can run",
-            )
-            .help("set `xpack.encryptedSavedObjects.encryptionKey` in kibana.yml"));
+            return Err(Box::new(
+                Diagnostic::new(Code::RP0903, "this Kibana has no encryption key, so no rule can run")
+                    .help("set `xpack.encryptedSavedObjects.encryptionKey` in kibana.yml"),
+            ));
         }
         if privileges.get("has_all_requested") == Some(&Value::Bool(false)) {
             self.warnings.push(
@@ -208,11 +207,13 @@ impl Connection {
     }
 }
 
-fn credentials(auth: &Auth) -> Result<Credentials, Diagnostic> {
+fn credentials(auth: &Auth) -> Result<Credentials, Box<Diagnostic>> {
     let from = |name: &str| match std::env::var(name) {
         Ok(text) if !text.trim().is_empty() => Ok(Secret::new(&text)),
-        _ => Err(Diagnostic::new(Code::RP0902, format!("the environment variable `{name}` is not set"))
-            .help("it holds the credentials of this target")),
+        _ => Err(Box::new(
+            Diagnostic::new(Code::RP0902, format!("the environment variable `{name}` is not set"))
+                .help("it holds the credentials of this target"),
+        )),
     };
     Ok(match auth {
         Auth::None => Credentials::None,
@@ -221,10 +222,10 @@ fn credentials(auth: &Auth) -> Result<Credentials, Diagnostic> {
         Auth::BasicEnv(name) => {
             let pair = from(name)?;
             if !pair.expose().contains(':') {
-                return Err(Diagnostic::new(
+                return Err(Box::new(Diagnostic::new(
                     Code::RP0902,
                     format!("`{name}` is not of the form user:password"),
-                ));
+                )));
             }
             Credentials::Basic(pair)
         }
@@ -238,12 +239,15 @@ fn encoded(key: Secret) -> Secret {
 }
 
 /// The output of a helper command; what it says on stderr is shown as it is.
-fn helper(words: &[String]) -> Result<Secret, Diagnostic> {
+fn helper(words: &[String]) -> Result<Secret, Box<Diagnostic>> {
     let Some((program, arguments)) = words.split_first() else {
-        return Err(Diagnostic::new(Code::RP0902, "the helper command is empty"));
+        return Err(Box::new(Diagnostic::new(Code::RP0902, "the helper command is empty")));
     };
     let failed = |why: String| {
-        Diagnostic::new(Code::RP0902, format!("the helper command `{program}` gave no credentials: {why}"))
+        Box::new(Diagnostic::new(
+            Code::RP0902,
+            format!("the helper command `{program}` gave no credentials: {why}"),
+        ))
     };
     let out = Command::new(program)
         .args(arguments)

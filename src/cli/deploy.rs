@@ -101,7 +101,7 @@ pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
         terminal.note("        rulepack validate");
         return Exit::Findings;
     }
-    let connection = match Connection::open(&target, config, &opened.pack.root, terminal) {
+    let connection = match Connection::open(&target, config, &opened.pack.root) {
         Ok(connection) => connection,
         Err((d, exit)) => return refuse(&d, exit, terminal),
     };

@@ -597,37 +597,37 @@ fn no_single_fault_at_any_step_loses_a_link_or_makes_a_rule_twice() {
         FaultKind::LostReply,
         FaultKind::Half,
     ];
-    for kind in kinds {
-        for at in 0..requests {
-            let (fake, wanted, settings) = scene();
-            fake.fault(Fault::new(kind.clone()).after(at));
-            let kibana = connect(&fake.url());
-            let memory = Memory::default();
-            let applied = whole_deploy(&kibana, &wanted, &settings, &memory);
-            fake.clear_faults();
-            let step = format!("{kind:?} at request {at}: {applied:#?}");
-            // what was not written is said; what is there is right
-            for (rule, link) in [("update", "l-update"), ("replace", "l-replace"), ("enable", "l-enable")] {
-                assert_eq!(linked(&fake, rule), [link], "{step}");
-            }
-            let mut ids: Vec<String> =
-                fake.rules("default").iter().map(|r| r["rule_id"].as_str().unwrap().to_owned()).collect();
-            ids.sort();
-            let all = ids.len();
-            ids.dedup();
-            assert_eq!(ids.len(), all, "{step}");
-            if applied.as_ref().is_some_and(|a| a.failed.is_empty() && a.conflicts.is_empty()) {
-                assert_same(&kibana, &wanted, &settings);
-            }
-            // and the next deploy ends it
-            let again = whole_deploy(&kibana, &wanted, &settings, &memory).unwrap();
-            assert!(again.failed.is_empty() && again.conflicts.is_empty(), "{step}\n{again:#?}");
-            assert_same(&kibana, &wanted, &settings);
-            assert_eq!(linked(&fake, "replace"), ["l-replace"], "{step}");
-            let on = |id: &str| fake.rule("default", id).unwrap()["enabled"] == true;
-            assert!(["create", "update", "replace", "enable"].iter().all(|id| on(id)), "{step}");
+    let cases: Vec<(FaultKind, u64)> =
+        kinds.into_iter().flat_map(|kind| (0..requests).map(move |at| (kind.clone(), at))).collect();
+    crate::target::http::each(&cases, 4, |(kind, at)| {
+        let (fake, wanted, settings) = scene();
+        fake.fault(Fault::new(kind.clone()).after(*at));
+        let kibana = connect(&fake.url());
+        let memory = Memory::default();
+        let applied = whole_deploy(&kibana, &wanted, &settings, &memory);
+        fake.clear_faults();
+        let step = format!("{kind:?} at request {at}: {applied:#?}");
+        // what was not written is said; what is there is right
+        for (rule, link) in [("update", "l-update"), ("replace", "l-replace"), ("enable", "l-enable")] {
+            assert_eq!(linked(&fake, rule), [link], "{step}");
         }
-    }
+        let mut ids: Vec<String> =
+            fake.rules("default").iter().map(|r| r["rule_id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        let all = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "{step}");
+        if applied.as_ref().is_some_and(|a| a.failed.is_empty() && a.conflicts.is_empty()) {
+            assert_same(&kibana, &wanted, &settings);
+        }
+        // and the next deploy ends it
+        let again = whole_deploy(&kibana, &wanted, &settings, &memory).unwrap();
+        assert!(again.failed.is_empty() && again.conflicts.is_empty(), "{step}\n{again:#?}");
+        assert_same(&kibana, &wanted, &settings);
+        assert_eq!(linked(&fake, "replace"), ["l-replace"], "{step}");
+        let on = |id: &str| fake.rule("default", id).unwrap()["enabled"] == true;
+        assert!(["create", "update", "replace", "enable"].iter().all(|id| on(id)), "{step}");
+    });
 }
 
 #[test]
