@@ -319,42 +319,57 @@ impl Engine {
     /// Looks at every event of some texts through the eyes of one rule, shortcuts aside.
     pub fn examine(&self, rule: usize, texts: &[(&str, &[u8])]) -> Vec<Examined> {
         let mut out = Vec::new();
-        let (Some(run), Some(bound)) = (self.rules.get(rule), self.bound.get(rule)) else { return out };
+        for (name, text) in texts {
+            let mut reader = *text;
+            self.examine_reader(rule, name, &mut reader, &mut |e| out.push(e));
+        }
+        out
+    }
+
+    /// Looks at every event that a reader gives through the eyes of one rule, shortcuts aside.
+    pub fn examine_reader(
+        &self,
+        rule: usize,
+        name: &str,
+        reader: &mut dyn std::io::Read,
+        take: &mut dyn FnMut(Examined),
+    ) {
+        let (Some(run), Some(bound)) = (self.rules.get(rule), self.bound.get(rule)) else { return };
         let events = EventReader {
             converter: &self.converter,
             needs: &self.needs,
             prefilter: None,
             any_document: false,
         };
-        for (name, text) in texts {
-            let mut reader = *text;
-            records::split(
-                &mut reader,
-                &mut |record| {
-                    events.read(&record, &mut |outcome| {
-                        let Outcome::Event(event) = outcome else { return };
-                        let Ok(document) = event.project(&self.projection) else { return };
-                        let row = Row { fields: &run.plan.fields, document: &document, slots: &bound.slots };
-                        let index = event.index.clone().or_else(|| self.data_stream(&document));
-                        let terms = bound.new_terms.iter().flat_map(|(fields, _)| {
-                            let columns: Vec<_> =
-                                fields.iter().map(|f| distinct(&row.cell(*f).values)).collect();
-                            combinations(&columns, MAX_TERMS)
-                        });
-                        out.push(Examined {
-                            id: self.id_of(&event, &document, name, &record),
-                            file: (*name).to_owned(),
-                            time: document.cell(self.time_slot).values.first().and_then(instant),
-                            outside: index.filter(|i| !bound.covers(i)),
-                            decision: super::decision::decide(run, &row),
-                            terms: terms.collect(),
-                        });
-                    });
-                },
-                &mut |_| {},
-            );
-        }
-        out
+        let mut one = |event: &Event<'_>, record: &Record<'_>| {
+            let Ok(document) = event.project(&self.projection) else { return };
+            let row = Row { fields: &run.plan.fields, document: &document, slots: &bound.slots };
+            let index = event.index.clone().or_else(|| self.data_stream(&document));
+            let terms = bound.new_terms.iter().flat_map(|(fields, _)| {
+                let columns: Vec<_> = fields.iter().map(|f| distinct(&row.cell(*f).values)).collect();
+                combinations(&columns, MAX_TERMS)
+            });
+            take(Examined {
+                id: self.id_of(event, &document, name, record),
+                file: name.to_owned(),
+                time: document.cell(self.time_slot).values.first().and_then(instant),
+                outside: index.filter(|i| !bound.covers(i)),
+                decision: super::decision::decide(run, &row),
+                terms: terms.collect(),
+            });
+        };
+        records::split(
+            reader,
+            &mut |record| {
+                events.read(&record, &mut |outcome| {
+                    if let Outcome::Event(event) = outcome {
+                        one(&event, &record);
+                    }
+                });
+            },
+            // what cannot be read cannot be explained; `replay` reports it
+            &mut |_| {},
+        );
     }
 
     fn id_of(&self, event: &Event<'_>, document: &Document, name: &str, record: &Record<'_>) -> String {
