@@ -2,3 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests count as code to clippy")]
 
 mod architecture;
+mod output;
+mod replay;
+mod transcripts;
