@@ -1,6 +1,6 @@
 //! How fast the pack runs: replay of delivery files and of ECS documents, conversion, and checking the
 //! rules. The records are the fixtures among nine times as many calls that no rule asks for, as logs are.
-#![expect(missing_docs, clippy::unwrap_used, reason = "a bench, not part of the library")]
+#![expect(clippy::unwrap_used, reason = "a bench, not part of the library")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rulepack::lang::cloudtrail::{Converter, Needs, Options};

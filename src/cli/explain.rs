@@ -59,7 +59,7 @@ pub fn run(args: ExplainArgs, terminal: &mut Terminal) -> Exit {
         }
         return Exit::Usage;
     }
-    let opened = match open(&[what.clone()], terminal) {
+    let opened = match open(std::slice::from_ref(&what), terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
     };

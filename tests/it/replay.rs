@@ -37,8 +37,11 @@ fn engine() -> Engine {
     Engine::new(RULES.clone(), Converter::new(Options::default()))
 }
 
+/// Rule, time, events and group of an alert.
+type Core = (usize, Option<i128>, Vec<String>, Vec<(String, String)>);
+
 /// The alerts, without the file that they came from and its evidence.
-fn alerts(report: &Report) -> Vec<(usize, Option<i128>, Vec<String>, Vec<(String, String)>)> {
+fn alerts(report: &Report) -> Vec<Core> {
     report.alerts.iter().map(|a| (a.rule, a.time, a.events.clone(), a.group.clone())).collect()
 }
 
