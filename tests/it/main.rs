@@ -11,5 +11,6 @@
 
 mod architecture;
 mod output;
+mod pack;
 mod replay;
 mod transcripts;
