@@ -3,10 +3,12 @@
 
 mod ci;
 mod convert;
+mod diff;
 mod explain;
 mod fields;
 mod files;
 mod generate;
+mod git;
 mod init;
 mod new;
 mod pack;
@@ -74,6 +76,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("replay [INPUT...]", "what would have alerted on logs"),
             ("query QUERY [INPUT...]", "run one query over logs"),
+            ("diff [REV[..REV]]", "what a change would do"),
         ],
     ),
     ("Ship", &[("generate [RULE...]", "write Detection Engine JSON")]),
@@ -142,6 +145,7 @@ enum Verb {
     Init(init::InitArgs),
     Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
+    Diff(diff::DiffArgs),
     Convert(convert::ConvertArgs),
     Explain(explain::ExplainArgs),
     Fields(fields::FieldsArgs),
@@ -163,8 +167,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] =
-    &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -217,6 +220,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Init(args) => init::run(args, terminal),
         Verb::Query(args) => query::run(args, terminal),
         Verb::Replay(args) => replay::run(args, terminal),
+        Verb::Diff(args) => diff::run(args, terminal),
         Verb::Convert(args) => convert::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),

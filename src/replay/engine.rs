@@ -84,6 +84,10 @@ pub struct Alert {
     pub evidence: Vec<Evidence>,
     /// The file that its event stands in.
     pub file: String,
+    /// `event.action` of its event.
+    pub action: Option<String>,
+    /// `user.name` of its event.
+    pub actor: Option<String>,
 }
 
 /// How one rule saw one event.
@@ -177,6 +181,7 @@ pub struct Engine {
     needs: Needs,
     prefilter: Option<Prefilter>,
     action_slot: usize,
+    actor_slot: usize,
     time_slot: usize,
     id_slot: usize,
     stream_slots: [usize; 4],
@@ -202,6 +207,7 @@ impl Engine {
         let mut builder = ProjectionBuilder::default();
         let path = |p: &str| Access::Path(p.to_owned());
         let action_slot = builder.slot(&path("event.action"));
+        let actor_slot = builder.slot(&path("user.name"));
         let time_slot = builder.slot(&path("@timestamp"));
         let id_slot = builder.slot(&path("event.id"));
         let stream_slots =
@@ -245,6 +251,7 @@ impl Engine {
             needs,
             prefilter,
             action_slot,
+            actor_slot,
             time_slot,
             id_slot,
             stream_slots,
@@ -493,6 +500,7 @@ impl Engine {
                 }
                 Ok(true) => {
                     let id = self.id_of(event, document, name, record);
+                    let first = |slot| document.cell(slot).values.first().map(|v| v.text().into_owned());
                     let alert = || Alert {
                         rule: r,
                         time,
@@ -500,6 +508,8 @@ impl Engine {
                         group: Vec::new(),
                         evidence: evidence(rule, &row),
                         file: name.to_owned(),
+                        action: first(self.action_slot),
+                        actor: first(self.actor_slot),
                     };
                     match &bound.new_terms {
                         None if past => {}

@@ -1,0 +1,3 @@
+//! Longer texts about packs: comparisons, pages and catalogues.
+
+pub mod comparison;
