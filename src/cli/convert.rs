@@ -118,7 +118,7 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
                                 terminal.note(&format!("error: {at}: {e}"));
                             }
                         },
-                        Outcome::Broken(why) => {
+                        Outcome::Broken(_, why) => {
                             broken_cell.set(broken_cell.get() + 1);
                             terminal.note(&format!("error: {at}: {why}"));
                         }

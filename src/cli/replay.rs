@@ -8,7 +8,7 @@ use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Options};
 use crate::pack::CompiledRule;
 use crate::replay::decision::{quoted, shorten};
-use crate::replay::{Alert, Engine, ProblemKind, Report, RunRule, input};
+use crate::replay::{Alert, Engine, Problem, ProblemKind, Report, RunRule, input};
 use crate::trial::short;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -190,6 +190,7 @@ fn summary(
             ),
             ProblemKind::Record => format!("{} could not be read", count(n, "record")),
             ProblemKind::Rule => format!("a rule failed on {}", count(n, "record")),
+            ProblemKind::Shape => "no record was an event".to_owned(),
         });
     }
     let broken = not_run.iter().filter(|(_, _, error)| *error).count();
@@ -201,8 +202,7 @@ fn summary(
     } else {
         lines.push(format!("failed: {alerts} in {}, but {}", duration(took), but.join(", ")));
         for p in &report.problems {
-            let place = if p.place.is_empty() { String::new() } else { format!(" {}", p.place) };
-            lines.push(format!("        {}{place}: {}", shorten(&p.file, 70), p.message));
+            lines.push(format!("        {}", problem_line(p)));
         }
         for (kind, n) in &report.problem_counts {
             let listed = report.problems.iter().filter(|p| p.kind == *kind).count() as u64;
@@ -213,6 +213,12 @@ fn summary(
         for (name, reason, _) in not_run.iter().filter(|(_, _, error)| *error) {
             lines.push(format!("        {name}: {reason}"));
         }
+        if let Some(p) = report.problems.first() {
+            lines.push(format!("        rulepack explain {}", p.code));
+        }
+        if let Some((name, ..)) = not_run.iter().find(|(_, _, error)| *error) {
+            lines.push(format!("        rulepack validate {name}"));
+        }
     }
     for line in lines {
         if aside {
@@ -220,6 +226,17 @@ fn summary(
         } else {
             terminal.line(&line);
         }
+    }
+}
+
+/// What went wrong and where: `truncated gzip after record 12: a.json.gz`, `a.json:3: not a JSON object`.
+fn problem_line(p: &Problem) -> String {
+    let file = shorten(&p.file, 70);
+    match (p.place.strip_prefix("line "), p.place.as_str()) {
+        (_, "") => format!("{file}: {}", p.message),
+        (Some(line), _) => format!("{file}:{line}: {}", p.message),
+        (None, place) if place.starts_with("after") => format!("{} {place}: {file}", p.message),
+        (None, place) => format!("{file}, {place}: {}", p.message),
     }
 }
 
@@ -375,7 +392,9 @@ fn report_json(
     let problems: Vec<Value> = report
         .problems
         .iter()
-        .map(|p| json!({ "file": p.file, "place": p.place, "message": p.message }))
+        .map(
+            |p| json!({ "code": p.code.to_string(), "file": p.file, "place": p.place, "message": p.message }),
+        )
         .collect();
     json!({
         "alerts": report.alerts.iter().map(|a| alert_json(engine, a)).collect::<Vec<_>>(),

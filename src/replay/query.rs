@@ -200,7 +200,7 @@ fn each(
                         take(event, &name, (number, record.number, within));
                         within += 1;
                     }
-                    Outcome::Broken(message) => {
+                    Outcome::Broken(_, message) => {
                         unread.borrow_mut().push(Unread { place: at(record.number), message });
                     }
                     Outcome::Dropped(_) | Outcome::Foreign => {}

@@ -2,3 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests count as code to clippy")]
 
 mod architecture;
+mod codes;
+mod sandbox;
