@@ -8,7 +8,7 @@ use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Options};
 use crate::pack::CompiledRule;
 use crate::replay::decision::{quoted, shorten};
-use crate::replay::{Alert, Engine, Problem, ProblemKind, Report, RunRule, input};
+use crate::replay::{Alert, Engine, Problem, ProblemKind, Report, RunRule, input, records};
 use crate::trial::short;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -130,7 +130,7 @@ fn not_run(compiled: &[CompiledRule], unreadable: &[String]) -> Vec<(String, Str
             (c.rule.name.clone(), reason, !c.is_unsupported())
         })
         .collect();
-    out.extend(unreadable.iter().map(|n| (n.clone(), "its file cannot be read".to_owned(), true)));
+    out.extend(unreadable.iter().map(|n| (n.clone(), "unreadable file".to_owned(), true)));
     out
 }
 
@@ -158,9 +158,9 @@ fn summary(
     let rules = engine.rules().len() + not_run.len();
     if !terminal.quiet {
         lines.push(format!(
-            "{}, {} records{span} · {}",
+            "{}, {}{span} · {}",
             count(report.files, "file"),
-            thousands(report.records),
+            records_of(report),
             count(rules, "rule")
         ));
         lines.push(String::new());
@@ -198,7 +198,7 @@ fn summary(
         but.push(format!("{} could not be run", count(broken, "rule")));
     }
     if but.is_empty() {
-        lines.push(format!("ok: {alerts} in {} records, {}", thousands(report.records), duration(took)));
+        lines.push(format!("ok: {alerts} in {}, {}", records_of(report), duration(took)));
     } else {
         lines.push(format!("failed: {alerts} in {}, but {}", duration(took), but.join(", ")));
         for p in &report.problems {
@@ -229,14 +229,17 @@ fn summary(
     }
 }
 
-/// What went wrong and where: `truncated gzip after record 12: a.json.gz`, `a.json:3: not a JSON object`.
+fn records_of(report: &Report) -> String {
+    count(usize::try_from(report.records).unwrap_or(usize::MAX), "record")
+}
+
+/// What went wrong and where: `truncated gzip after record 4,180: a.json.gz`, `a.json:3: not a JSON object`.
 fn problem_line(p: &Problem) -> String {
     let file = shorten(&p.file, 70);
-    match (p.place.strip_prefix("line "), p.place.as_str()) {
-        (_, "") => format!("{file}: {}", p.message),
-        (Some(line), _) => format!("{file}:{line}: {}", p.message),
-        (None, place) if place.starts_with("after") => format!("{} {place}: {file}", p.message),
-        (None, place) => format!("{file}, {place}: {}", p.message),
+    match p.place.rsplit_once(' ').and_then(|(word, n)| Some((word, n.parse().ok()?))) {
+        Some(("after record", n)) => format!("{} after record {}: {file}", p.message, thousands(n)),
+        Some(("record", n)) => format!("{file}, record {}: {}", thousands(n), p.message),
+        _ => format!("{}: {}", records::in_file(&file, &p.place), p.message),
     }
 }
 
@@ -301,8 +304,8 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
     }
     if report.foreign > 0 {
         out.push(format!(
-            "{indent}{} records skipped: neither CloudTrail nor ECS",
-            thousands(report.foreign)
+            "{indent}{} skipped: neither CloudTrail nor ECS",
+            count(usize::try_from(report.foreign).unwrap_or(usize::MAX), "record")
         ));
     }
     if report.skipped_files > 0 {
@@ -310,8 +313,8 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
     }
     if report.conversion_errors > 0 {
         out.push(format!(
-            "{indent}{} records converted with an error (event.kind: pipeline_error)",
-            thousands(report.conversion_errors)
+            "{indent}{} converted with an error (event.kind: pipeline_error)",
+            count(usize::try_from(report.conversion_errors).unwrap_or(usize::MAX), "record")
         ));
     }
     out

@@ -107,8 +107,6 @@ pub struct Examined {
 /// Something that could not be read or run, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Its code.
-    pub code: Code,
     /// The file.
     pub file: String,
     /// `record 12`, `line 3`, or nothing.
@@ -117,6 +115,8 @@ pub struct Problem {
     pub message: String,
     /// How it is counted.
     pub kind: ProblemKind,
+    /// Its code.
+    pub code: Code,
 }
 
 /// Kinds of problems.
@@ -431,11 +431,17 @@ impl Engine {
             }
             Outcome::Foreign => part.report.foreign += 1,
             Outcome::Broken(code, why) => {
-                part.problem(ProblemKind::Record, code, name, place(record.number, record.line), why);
+                part.problem(
+                    ProblemKind::Record,
+                    code,
+                    name,
+                    records::place(record.number, record.line),
+                    why,
+                );
             }
             Outcome::Event(event) => match event.project(&self.projection) {
                 Err(e) => {
-                    let at = place(record.number, record.line);
+                    let at = records::place(record.number, record.line);
                     part.problem(ProblemKind::Record, Code::RP0009, name, at, e.to_string());
                 }
                 Ok(document) => self.event(&event, &document, record, name, past, part),
@@ -486,7 +492,7 @@ impl Engine {
                 Ok(false) => {}
                 Err(RunError(why)) => {
                     let message = format!("{} failed: {why}", rule.name);
-                    let at = place(record.number, record.line);
+                    let at = records::place(record.number, record.line);
                     part.problem(ProblemKind::Rule, Code::RP0011, name, at, message);
                 }
                 Ok(true) => {
@@ -620,10 +626,6 @@ fn raw_instant(text: &[u8]) -> Option<Nanos> {
     date::parse_value(std::str::from_utf8(text).ok()?)
 }
 
-fn place(number: u64, line: Option<u64>) -> String {
-    line.map_or_else(|| format!("record {number}"), |l| format!("line {l}"))
-}
-
 /// The clauses that were true and not negated, with what they looked at.
 fn evidence(rule: &RunRule, row: &Row<'_>) -> Vec<Evidence> {
     fn collect(t: &Trace<'_>, rule: &RunRule, out: &mut Vec<Evidence>) {
@@ -682,39 +684,16 @@ impl Part {
         let count = self.report.problem_counts.entry(kind).or_default();
         *count += 1;
         if *count <= LISTED as u64 {
-            self.report.problems.push(Problem { code, file: file.to_owned(), place, message, kind });
+            self.report.problems.push(Problem { file: file.to_owned(), place, message, kind, code });
         }
     }
 
     fn trouble(&mut self, file: &str, t: &TroubleAt) {
-        let at = place(t.number, t.line);
-        let (kind, code, message) = match &t.trouble {
-            Trouble::Io(e) => {
-                let after = format!("after record {}", t.number.saturating_sub(1));
-                let (code, what) = match e.kind() {
-                    // only an unpacker misses what should come
-                    std::io::ErrorKind::UnexpectedEof => (Code::RP0010, "truncated gzip".to_owned()),
-                    std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
-                        (Code::RP0010, format!("damaged gzip ({})", input::reason(e)))
-                    }
-                    _ => (Code::RP0001, input::reason(e)),
-                };
-                return self.problem(ProblemKind::Truncated, code, file, after, what);
-            }
-            Trouble::TooLong => (
-                ProblemKind::Truncated,
-                Code::RP0008,
-                format!(
-                    "the record is longer than {} MB; the rest of the file was not read",
-                    records::MAX_RECORD >> 20
-                ),
-            ),
-            Trouble::Unfinished => {
-                (ProblemKind::Truncated, Code::RP0009, "the text stops inside a record".to_owned())
-            }
-            Trouble::NoRecord => (ProblemKind::Record, Code::RP0009, "not a JSON object".to_owned()),
+        let kind = match &t.trouble {
+            Trouble::NoRecord | Trouble::TooLong => ProblemKind::Record,
+            Trouble::Io(_) | Trouble::Unfinished => ProblemKind::Truncated,
         };
-        self.problem(kind, code, file, at, message);
+        self.problem(kind, t.code(), file, t.place(), t.message());
     }
 
     /// Not one event among the records is no answer about the rules.

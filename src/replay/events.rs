@@ -200,8 +200,14 @@ fn code_of(e: &ConvertError) -> Code {
 
 /// A JSON error in words, with its place in the record.
 pub fn json_reason(e: &serde_json::Error) -> String {
-    let text = e.to_string();
-    text.replace(" at line 1 column ", " at column ")
+    let text = e.to_string().replace(" at line 1 column ", " at column ");
+    let (what, at) = text.split_once(" at ").map_or((text.as_str(), ""), |(what, at)| (what, at));
+    match what {
+        _ if at.is_empty() => format!("invalid JSON: {text}"),
+        _ if e.is_eof() => format!("invalid JSON: it stops at {at}"),
+        "recursion limit exceeded" => "nested deeper than 128 levels".to_owned(),
+        what => format!("invalid JSON: {what} at {at}"),
+    }
 }
 
 /// Which tell-tale keys stand at the top of an object.
