@@ -281,7 +281,7 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
         out.push(format!("{indent}{} without an alert", count(silent, "rule")));
     }
     for (r, rule) in engine.rules().iter().enumerate() {
-        if report.records > 0 && !report.in_index.get(r).copied().unwrap_or(true) {
+        if report.records > report.foreign && !report.in_index.get(r).copied().unwrap_or(true) {
             out.push(format!("{indent}{} looks at {}, where no record is", rule.name, rule.index.join(", ")));
         }
         if let Some(fields) = report.unseen.get(r).filter(|f| !f.is_empty()) {

@@ -103,8 +103,8 @@ fn read(name: &'static str, text: &'static str, origin: Origin) -> Catalog {
         ty.indexed = row.get("index") != "0";
         ty.constant = Some(row.get("value")).filter(|v| !v.is_empty()).map(Into::into);
         let mut field = Field::new(row.get("field"), ty, origin);
-        let inside = |n: &&Box<str>| field.name.strip_prefix(n.as_ref()).is_some_and(|r| r.starts_with('.'));
-        field.nested = nested.iter().rfind(inside).cloned();
+        let inside = |n: &str| field.name.strip_prefix(n).is_some_and(|r| r.starts_with('.'));
+        field.nested = nested.iter().rfind(|n| inside(n)).cloned();
         if field.kind() == Kind::Nested {
             nested.push(field.name.clone());
         }
