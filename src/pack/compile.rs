@@ -51,7 +51,7 @@ pub struct CompiledRule {
 }
 
 /// Why a rule with errors is not run.
-const BECAUSE_OF_ERRORS: &str = "it has errors";
+const BECAUSE_OF_ERRORS: &str = "errors in the rule";
 
 impl CompiledRule {
     /// Whether there is an error among its findings.

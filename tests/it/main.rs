@@ -14,3 +14,9 @@ mod output;
 mod pack;
 mod replay;
 mod transcripts;
+#![expect(
+    reason = "helpers of tests count as code to clippy"
+mod bad_input;
+mod codes;
+mod generated_schema;
+mod sandbox;
