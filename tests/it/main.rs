@@ -10,13 +10,11 @@
 )]
 
 mod architecture;
-mod output;
-mod pack;
-mod replay;
-mod transcripts;
-#![expect(
-    reason = "helpers of tests count as code to clippy"
 mod bad_input;
 mod codes;
 mod generated_schema;
+mod output;
+mod pack;
+mod replay;
 mod sandbox;
+mod transcripts;
