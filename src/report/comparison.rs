@@ -187,7 +187,8 @@ fn field_lines(field: &FieldChange) -> Vec<String> {
             .enumerate()
             .map(|(i, (sign, line))| {
                 let name = if i == 0 { field.path.as_str() } else { "" };
-                format!("    {name:12} {sign} {}", shorten(&line, WIDTH - 19)).trim_end().to_owned()
+                // a line that is cut would hide the very change
+                format!("    {name:12} {sign} {line}").trim_end().to_owned()
             })
             .collect();
     }

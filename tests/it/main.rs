@@ -12,6 +12,7 @@
 mod architecture;
 mod bad_input;
 mod codes;
+mod diff;
 mod generated_schema;
 mod output;
 mod pack;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Replaces one text in a file of the pack.
-fn edit(root: &Path, file: &str, from: &str, to: &str) {
+pub fn edit(root: &Path, file: &str, from: &str, to: &str) {
     let path = root.join(file);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{file} has no `{from}`");
@@ -13,7 +13,7 @@ fn edit(root: &Path, file: &str, from: &str, to: &str) {
 }
 
 /// What a command prints, both streams, times left out, and how it ends.
-fn run(root: &Path, args: &[&str]) -> String {
+pub fn run(root: &Path, args: &[&str]) -> String {
     let out = Command::new(env!("CARGO_BIN_EXE_rulepack")).args(args).current_dir(root).output().unwrap();
     let text = format!(
         "{}{}exit {}",
