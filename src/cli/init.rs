@@ -5,6 +5,7 @@ use super::files;
 use super::terminal::{Terminal, count};
 use crate::emit;
 use crate::pack::{CONFIG, Pack, bundled};
+use crate::report::page;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -93,12 +94,18 @@ pub fn run(args: InitArgs, terminal: &mut Terminal) -> Exit {
 
 /// Writes the generated files of a new pack; gives how many.
 fn generated(dir: &Path) -> Result<usize, String> {
-    let pack =
-        Pack::load(dir).map_err(|found| found.first().map_or_else(String::new, |d| d.message.clone()))?;
-    let rules = pack.compile(&pack.files.iter().collect::<Vec<_>>());
+    let first =
+        |found: Vec<crate::diag::Diagnostic>| found.first().map_or_else(String::new, |d| d.message.clone());
+    let pack = Pack::load(dir).map_err(first)?;
+    let selected: Vec<_> = pack.files.iter().collect();
+    let rules = pack.compile(&selected);
     let Some(folder) = &pack.config.generate_dir else { return Ok(0) };
+    let mut wanted = emit::generate(&rules, &pack.config, pack.config.bundle).files;
+    if pack.config.docs {
+        wanted.extend(page::pages(&rules, &pack.tests(&selected).0, &pack.config));
+    }
     let mut n = 0;
-    for (path, bytes) in emit::generate(&rules, &pack.config, pack.config.bundle).files {
+    for (path, bytes) in wanted {
         let path = dir.join(folder).join(path);
         if !path.exists() {
             files::write(&path, &bytes).map_err(|why| format!("{}: {why}", path.display()))?;
