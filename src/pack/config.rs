@@ -87,6 +87,8 @@ pub struct Config {
     pub bundle: bool,
     /// Whether a catalogue and a page per rule are generated too.
     pub docs: bool,
+    /// What `now` means in queries, in nanoseconds since the epoch; the caller has the clock.
+    pub now: crate::es::date::Nanos,
     /// How much a dataset without a catalogue matters.
     pub unknown: Severity,
     /// Catalogues by index pattern; the configuration's own before the built-in one.
@@ -116,6 +118,7 @@ impl Config {
             generate_dir: None,
             bundle: false,
             docs: false,
+            now: 0,
             unknown: Severity::Note,
             catalogues: builtin_catalogues(),
             baseline: None,

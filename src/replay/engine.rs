@@ -188,6 +188,7 @@ pub struct Engine {
     action_slot: usize,
     actor_slot: usize,
     time_slot: usize,
+    ingested_slot: usize,
     id_slot: usize,
     stream_slots: [usize; 4],
     dispatch: FxHashMap<Box<str>, Vec<usize>>,
@@ -214,6 +215,7 @@ impl Engine {
         let action_slot = builder.slot(&path("event.action"));
         let actor_slot = builder.slot(&path("user.name"));
         let time_slot = builder.slot(&path("@timestamp"));
+        let ingested_slot = builder.slot(&path("event.ingested"));
         let id_slot = builder.slot(&path("event.id"));
         let stream_slots =
             ["data_stream.type", "data_stream.dataset", "event.dataset", "data_stream.namespace"]
@@ -258,6 +260,7 @@ impl Engine {
             action_slot,
             actor_slot,
             time_slot,
+            ingested_slot,
             id_slot,
             stream_slots,
             dispatch,
@@ -357,7 +360,8 @@ impl Engine {
             any_document: false,
         };
         let mut one = |event: &Event<'_>, record: &Record<'_>| {
-            let Ok(document) = event.project(&self.projection) else { return };
+            let Ok(mut document) = event.project(&self.projection) else { return };
+            document.fill(self.ingested_slot, self.time_slot);
             let row = Row { fields: &run.plan.fields, document: &document, slots: &bound.slots };
             let index = event.index.clone().or_else(|| self.data_stream(&document));
             let terms = bound.new_terms.iter().flat_map(|(fields, _)| {
@@ -466,7 +470,11 @@ impl Engine {
                     let at = records::place(record.number, record.line);
                     part.problem(ProblemKind::Record, Code::RP0009, name, at, e.to_string());
                 }
-                Ok(document) => self.event(&event, &document, record, name, past, part),
+                Ok(mut document) => {
+                    // nothing is ingested here: an event counts as ingested when it happened
+                    document.fill(self.ingested_slot, self.time_slot);
+                    self.event(&event, &document, record, name, past, part);
+                }
             },
         }
     }
