@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod diag;
+pub mod diff;
 pub mod emit;
 pub mod es;
 pub mod func;
@@ -12,6 +13,7 @@ pub mod pack;
 pub mod plan;
 pub mod render;
 pub mod replay;
+pub mod report;
 pub mod schema;
 pub mod source;
 pub mod target;

@@ -49,19 +49,6 @@ pub fn identity(auth: &Auth) -> String {
     }
 }
 
-/// The commit of a folder, with `+` where there are changes; `None` outside of git.
-pub fn commit(root: &Path) -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let out =
-            Command::new("git").arg("-C").arg(root).args(arguments).stderr(Stdio::null()).output().ok()?;
-        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
-    };
-    let head = git(&["rev-parse", "--short=7", "HEAD"]).filter(|h| !h.is_empty())?;
-    let changed =
-        git(&["status", "--porcelain", "--untracked-files=no", "--", "."]).is_some_and(|s| !s.is_empty());
-    Some(if changed { format!("{head}+") } else { head })
-}
-
 impl Connection {
     /// Connects to a target and looks whether rules can be written there.
     ///

@@ -99,10 +99,7 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
         records::split(
             &mut opened,
             &mut |record| {
-                let at = match record.line {
-                    Some(l) => format!("{name}:{l}"),
-                    None => format!("{name}, record {}", record.number),
-                };
+                let at = records::in_file(&name, &records::place(record.number, record.line));
                 reader.read(&record, &mut |outcome| {
                     let mut terminal = terminal_cell.borrow_mut();
                     match outcome {
@@ -118,7 +115,7 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
                                 terminal.note(&format!("error: {at}: {e}"));
                             }
                         },
-                        Outcome::Broken(why) => {
+                        Outcome::Broken(_, why) => {
                             broken_cell.set(broken_cell.get() + 1);
                             terminal.note(&format!("error: {at}: {why}"));
                         }
@@ -128,13 +125,9 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
                 });
             },
             &mut |t| {
-                let place = match t.line {
-                    Some(l) => format!("{name}:{l}"),
-                    None => format!("{name}, record {}", t.number),
-                };
+                let place = records::in_file(&name, &t.place());
                 broken_cell.set(broken_cell.get() + 1);
-                let why = super::query::trouble_text(&t.trouble);
-                terminal_cell.borrow_mut().note(&format!("error: {place}: {why}"));
+                terminal_cell.borrow_mut().note(&format!("error: {place}: {}", t.message()));
             },
         );
         broken = broken_cell.get();

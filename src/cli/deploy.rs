@@ -105,7 +105,7 @@ pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
         Ok(connection) => connection,
         Err((d, exit)) => return refuse(&d, exit, terminal),
     };
-    let commit = connection::commit(&opened.pack.root);
+    let commit = super::git::commit(&opened.pack.root);
     let mut wanted = kibana::wanted(&validated.rules, config, &target);
     if wanted.is_empty() {
         terminal.note(&format!("error: the target `{}` selects none of these rules", target.name));

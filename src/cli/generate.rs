@@ -8,6 +8,7 @@ use crate::diag::{Code, Diagnostic, Severity};
 use crate::emit::{self, Check, Generated};
 use crate::pack::CompiledRule;
 use crate::render;
+use crate::report::page;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub struct GenerateArgs {
     /// As this target wants the rules: its selection, its overlays (needs --out)
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
-    /// Write a catalogue and a page per rule (not supported yet)
+    /// Also write catalog.md and a page per rule, as `docs = true` in [generate] does
     #[arg(long)]
     docs: bool,
     /// How to show findings
@@ -60,12 +61,23 @@ pub struct Compared {
 /// Generates in memory and compares with the configured folder.
 pub fn compare(opened: &Opened, rules: &[CompiledRule]) -> Compared {
     let config = &opened.pack.config;
-    let generated = emit::generate(rules, config, config.bundle);
+    let generated = all(opened, rules, config.bundle, config.docs);
     let check = config.generate_dir.as_ref().map(|dir| {
         let existing = read_all(&opened.pack.root.join(dir));
         emit::check(&existing, &generated.files)
     });
     Compared { generated, check }
+}
+
+/// Everything that is generated: JSON per rule, the bundle, the pages.
+pub fn all(opened: &Opened, rules: &[CompiledRule], bundle: bool, docs: bool) -> Generated {
+    let config = &opened.pack.config;
+    let mut generated = emit::generate(rules, config, bundle);
+    if docs {
+        let (tests, _) = opened.pack.tests(&opened.files());
+        generated.files.extend(page::pages(rules, &tests, config));
+    }
+    generated
 }
 
 /// Every file below a folder, by its path.
@@ -83,7 +95,10 @@ fn read_all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Runs the command.
 pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
-    let later = [(args.product == Product::Opensearch, "`--for opensearch`"), (args.docs, "`--docs`")];
+    let later = [
+        (args.product == Product::Opensearch, "`--for opensearch`"),
+        (args.target.is_some() && args.docs, "`--docs` for one target"),
+    ];
     if let Some((_, what)) = later.iter().find(|(given, _)| *given) {
         terminal.complain(&Diagnostic::new(Code::RP9001, format!("{what} is not supported yet")));
         return Exit::Findings;
@@ -121,7 +136,7 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
     let bundle = config.bundle || args.out.is_some();
     let named = std::sync::atomic::AtomicUsize::new(0);
     let generated = match &target {
-        None => emit::generate(&rules, config, bundle),
+        None => all(&opened, &rules, bundle, args.docs || config.docs),
         Some(target) => emit::generate_adjusted(&rules, config, bundle, &|rule, json| {
             let out = crate::target::kibana::overlay(rule, json, target);
             named.fetch_add(out.actions.len(), std::sync::atomic::Ordering::Relaxed);
@@ -146,7 +161,7 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
     if !opened.is_whole() {
         // a selection says nothing about the other rules' files, nor about the bundle of all
         check.extra.clear();
-        check.stale.retain(|s| s.path != BUNDLE);
+        check.stale.retain(|s| !is_of_all(&s.path));
     }
     let exit = if args.check {
         report(&args, &check, &found, terminal)
@@ -169,6 +184,11 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
 }
 
 const BUNDLE: &str = "rules.ndjson";
+
+/// Whether a file is about all rules, so that a selection cannot write it.
+fn is_of_all(path: &str) -> bool {
+    path == BUNDLE || path == page::CATALOGUE
+}
 
 fn findings(args: &GenerateArgs, found: &[Diagnostic], terminal: &mut Terminal) -> usize {
     if args.format == FindingFormat::Json {
@@ -245,7 +265,7 @@ fn write(
     let whole = opened.is_whole() || args.out.is_some();
     let (mut written, mut removed) = (0, 0);
     for (path, bytes) in &generated.files {
-        if !whole && path == BUNDLE {
+        if !whole && is_of_all(path) {
             continue;
         }
         let changed = check.missing.contains(path) || check.stale.iter().any(|s| s.path == *path);
@@ -261,7 +281,8 @@ fn write(
     // only what this command once wrote may go, and only from the pack's own folder
     if args.out.is_none() && opened.is_whole() && errors == 0 {
         for path in &check.extra {
-            if path.ends_with(".json") && std::fs::remove_file(dir.join(path)).is_ok() {
+            let ours = path.ends_with(".json") || (path.starts_with(page::FOLDER) && path.ends_with(".md"));
+            if ours && std::fs::remove_file(dir.join(path)).is_ok() {
                 removed += 1;
             }
         }

@@ -3,7 +3,9 @@
 use super::Exit;
 use super::files;
 use super::terminal::{Terminal, count};
-use crate::pack::{CONFIG, bundled};
+use crate::emit;
+use crate::pack::{CONFIG, Pack, bundled};
+use crate::report::page;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +14,7 @@ use std::path::{Path, PathBuf};
 /// Writes rulepack.toml and the folders. With `--with aws-iam` the bundled pack of AWS IAM rules comes
 /// along, with tests and fixtures. Files that exist are never overwritten.
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  rulepack init\n  rulepack init --with aws-iam && rulepack generate && rulepack ci"
-)]
+#[command(after_help = "Examples:\n  rulepack init\n  rulepack init --with aws-iam && rulepack ci")]
 pub struct InitArgs {
     /// The folder
     #[arg(default_value = ".")]
@@ -70,16 +70,49 @@ pub fn run(args: InitArgs, terminal: &mut Terminal) -> Exit {
         }
         written += 1;
     }
+    if with {
+        // `rulepack ci` compares with generated files, so they belong to a pack that is complete
+        match generated(dir) {
+            Ok(n) => written += n,
+            Err(why) => {
+                terminal.note(&format!("error: {why}"));
+                return Exit::Findings;
+            }
+        }
+    }
     let kept = if kept > 0 { format!(", {} left as they were", count(kept, "file")) } else { String::new() };
     terminal.line(&format!("ok: pack {name} is set up, {} written{kept}", count(written, "file")));
     if !terminal.quiet {
         if with {
-            terminal.line("    rulepack generate && rulepack ci");
+            terminal.line("    rulepack ci");
         } else {
             terminal.line("    rulepack new aws/iam/my_first_rule");
         }
     }
     Exit::Fine
+}
+
+/// Writes the generated files of a new pack; gives how many.
+fn generated(dir: &Path) -> Result<usize, String> {
+    let first =
+        |found: Vec<crate::diag::Diagnostic>| found.first().map_or_else(String::new, |d| d.message.clone());
+    let pack = Pack::load(dir).map_err(first)?;
+    let selected: Vec<_> = pack.files.iter().collect();
+    let rules = pack.compile(&selected);
+    let Some(folder) = &pack.config.generate_dir else { return Ok(0) };
+    let mut wanted = emit::generate(&rules, &pack.config, pack.config.bundle).files;
+    if pack.config.docs {
+        wanted.extend(page::pages(&rules, &pack.tests(&selected).0, &pack.config));
+    }
+    let mut n = 0;
+    for (path, bytes) in wanted {
+        let path = dir.join(folder).join(path);
+        if !path.exists() {
+            files::write(&path, &bytes).map_err(|why| format!("{}: {why}", path.display()))?;
+            n += 1;
+        }
+    }
+    Ok(n)
 }
 
 /// A name for the pack in this folder: letters, digits and dashes.

@@ -7,10 +7,12 @@ mod connection;
 mod convert;
 mod deploy;
 mod dev;
+mod diff;
 mod explain;
 mod fields;
 mod files;
 mod generate;
+mod git;
 mod init;
 mod new;
 mod pack;
@@ -81,6 +83,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("replay [INPUT...]", "what would have alerted on logs"),
             ("query QUERY [INPUT...]", "run one query over logs"),
+            ("diff [REV[..REV]]", "what a change would do"),
         ],
     ),
     (
@@ -160,6 +163,7 @@ enum Verb {
     Init(init::InitArgs),
     Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
+    Diff(diff::DiffArgs),
     Convert(convert::ConvertArgs),
     Explain(explain::ExplainArgs),
     Dev(dev::DevArgs),
@@ -182,7 +186,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "diff", "pull", "import", "compile", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "pull", "import", "compile", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -240,6 +244,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Init(args) => init::run(args, terminal),
         Verb::Query(args) => query::run(args, terminal),
         Verb::Replay(args) => replay::run(args, terminal),
+        Verb::Diff(args) => diff::run(args, terminal),
         Verb::Convert(args) => convert::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
         Verb::Dev(args) => dev::run(args, terminal),

@@ -7,7 +7,6 @@ use crate::es::Context;
 use crate::lang::{Language, Settings, Shape, analyze, check_syntax};
 use crate::replay::input;
 use crate::replay::query::{Answer, Catalogs, Hit, Request, Source, run as run_query, schema};
-use crate::replay::records::Trouble;
 use crate::schema::{Fields, Layer, Version, parse_mapping};
 use crate::source::{QueryText, Source as Text};
 use clap::{Args, ValueEnum};
@@ -288,18 +287,6 @@ fn text_of(input: &mut dyn Read) -> Result<Source, String> {
         text = plain;
     }
     Ok(Source::Text { name: "stdin".to_owned(), text })
-}
-
-/// What kept the text from being read, in words.
-pub fn trouble_text(trouble: &Trouble) -> String {
-    match trouble {
-        Trouble::Io(e) => format!("the file was not read to its end: {}", input::reason(e)),
-        Trouble::TooLong => {
-            format!("the record is longer than {} MB", crate::replay::records::MAX_RECORD >> 20)
-        }
-        Trouble::Unfinished => "the text stops inside a record".to_owned(),
-        Trouble::NoRecord => "not a JSON object".to_owned(),
-    }
 }
 
 /// Cuts the hits to what the language returns.

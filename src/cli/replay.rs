@@ -8,7 +8,7 @@ use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Options};
 use crate::pack::CompiledRule;
 use crate::replay::decision::{quoted, shorten};
-use crate::replay::{Alert, Engine, ProblemKind, Report, RunRule, input};
+use crate::replay::{Alert, Engine, Problem, ProblemKind, Report, RunRule, input, records};
 use crate::trial::short;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -130,7 +130,7 @@ fn not_run(compiled: &[CompiledRule], unreadable: &[String]) -> Vec<(String, Str
             (c.rule.name.clone(), reason, !c.is_unsupported())
         })
         .collect();
-    out.extend(unreadable.iter().map(|n| (n.clone(), "its file cannot be read".to_owned(), true)));
+    out.extend(unreadable.iter().map(|n| (n.clone(), "unreadable file".to_owned(), true)));
     out
 }
 
@@ -158,9 +158,9 @@ fn summary(
     let rules = engine.rules().len() + not_run.len();
     if !terminal.quiet {
         lines.push(format!(
-            "{}, {} records{span} · {}",
+            "{}, {}{span} · {}",
             count(report.files, "file"),
-            thousands(report.records),
+            records_of(report),
             count(rules, "rule")
         ));
         lines.push(String::new());
@@ -190,6 +190,7 @@ fn summary(
             ),
             ProblemKind::Record => format!("{} could not be read", count(n, "record")),
             ProblemKind::Rule => format!("a rule failed on {}", count(n, "record")),
+            ProblemKind::Shape => "no record was an event".to_owned(),
         });
     }
     let broken = not_run.iter().filter(|(_, _, error)| *error).count();
@@ -197,12 +198,11 @@ fn summary(
         but.push(format!("{} could not be run", count(broken, "rule")));
     }
     if but.is_empty() {
-        lines.push(format!("ok: {alerts} in {} records, {}", thousands(report.records), duration(took)));
+        lines.push(format!("ok: {alerts} in {}, {}", records_of(report), duration(took)));
     } else {
         lines.push(format!("failed: {alerts} in {}, but {}", duration(took), but.join(", ")));
         for p in &report.problems {
-            let place = if p.place.is_empty() { String::new() } else { format!(" {}", p.place) };
-            lines.push(format!("        {}{place}: {}", shorten(&p.file, 70), p.message));
+            lines.push(format!("        {}", problem_line(p)));
         }
         for (kind, n) in &report.problem_counts {
             let listed = report.problems.iter().filter(|p| p.kind == *kind).count() as u64;
@@ -213,6 +213,12 @@ fn summary(
         for (name, reason, _) in not_run.iter().filter(|(_, _, error)| *error) {
             lines.push(format!("        {name}: {reason}"));
         }
+        if let Some(p) = report.problems.first() {
+            lines.push(format!("        rulepack explain {}", p.code));
+        }
+        if let Some((name, ..)) = not_run.iter().find(|(_, _, error)| *error) {
+            lines.push(format!("        rulepack validate {name}"));
+        }
     }
     for line in lines {
         if aside {
@@ -220,6 +226,20 @@ fn summary(
         } else {
             terminal.line(&line);
         }
+    }
+}
+
+fn records_of(report: &Report) -> String {
+    count(usize::try_from(report.records).unwrap_or(usize::MAX), "record")
+}
+
+/// What went wrong and where: `truncated gzip after record 4,180: a.json.gz`, `a.json:3: not a JSON object`.
+fn problem_line(p: &Problem) -> String {
+    let file = shorten(&p.file, 70);
+    match p.place.rsplit_once(' ').and_then(|(word, n)| Some((word, n.parse().ok()?))) {
+        Some(("after record", n)) => format!("{} after record {}: {file}", p.message, thousands(n)),
+        Some(("record", n)) => format!("{file}, record {}: {}", thousands(n), p.message),
+        _ => format!("{}: {}", records::in_file(&file, &p.place), p.message),
     }
 }
 
@@ -261,7 +281,7 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
         out.push(format!("{indent}{} without an alert", count(silent, "rule")));
     }
     for (r, rule) in engine.rules().iter().enumerate() {
-        if report.records > 0 && !report.in_index.get(r).copied().unwrap_or(true) {
+        if report.records > report.foreign && !report.in_index.get(r).copied().unwrap_or(true) {
             out.push(format!("{indent}{} looks at {}, where no record is", rule.name, rule.index.join(", ")));
         }
         if let Some(fields) = report.unseen.get(r).filter(|f| !f.is_empty()) {
@@ -284,8 +304,8 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
     }
     if report.foreign > 0 {
         out.push(format!(
-            "{indent}{} records skipped: neither CloudTrail nor ECS",
-            thousands(report.foreign)
+            "{indent}{} skipped: neither CloudTrail nor ECS",
+            count(usize::try_from(report.foreign).unwrap_or(usize::MAX), "record")
         ));
     }
     if report.skipped_files > 0 {
@@ -293,8 +313,8 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
     }
     if report.conversion_errors > 0 {
         out.push(format!(
-            "{indent}{} records converted with an error (event.kind: pipeline_error)",
-            thousands(report.conversion_errors)
+            "{indent}{} converted with an error (event.kind: pipeline_error)",
+            count(usize::try_from(report.conversion_errors).unwrap_or(usize::MAX), "record")
         ));
     }
     out
@@ -375,7 +395,9 @@ fn report_json(
     let problems: Vec<Value> = report
         .problems
         .iter()
-        .map(|p| json!({ "file": p.file, "place": p.place, "message": p.message }))
+        .map(
+            |p| json!({ "code": p.code.to_string(), "file": p.file, "place": p.place, "message": p.message }),
+        )
         .collect();
     json!({
         "alerts": report.alerts.iter().map(|a| alert_json(engine, a)).collect::<Vec<_>>(),

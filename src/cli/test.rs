@@ -185,6 +185,18 @@ fn verdict(tested: &Tested, failed: usize, took: std::time::Duration, folder: &s
             duration(took)
         )];
     }
+    if tested.errors() == 0 && bad == 0 {
+        let broken = count(failed, "rule");
+        let verb = if failed == 1 { "was" } else { "were" };
+        return vec![
+            format!(
+                "failed: {broken} {verb} not run, because of errors ({passed} of {} passed{tail}) in {}{untested}",
+                count(total, "case"),
+                duration(took)
+            ),
+            "        rulepack validate".to_owned(),
+        ];
+    }
     let first = r.cases.iter().find_map(|c| match &c.outcome {
         Outcome::Failed(f) => Some((&c.rule, f.event.as_deref()?)),
         _ => None,

@@ -109,7 +109,13 @@ fn verdict(opened: &Opened, v: &Validation, fixed: usize) -> String {
             parts.push(format!("`rulepack explain {}` tells more", first.code));
         }
         let errors = count(v.count(Severity::Error), "error");
-        format!("failed: {errors} in {} of {}", v.files_with_errors(), count(v.files, "rule"))
+        let bad = v.files_with_errors();
+        // what is found about the pack as a whole stands in no rule
+        if opened.pack.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+            format!("failed: {errors} in {}", count(bad, "file"))
+        } else {
+            format!("failed: {errors} in {bad} of {}", count(v.files, "rule"))
+        }
     } else {
         let warnings = v.count(Severity::Warning);
         if warnings > 0 {

@@ -15,6 +15,7 @@ stacks = ["8.19", "9.5"]
 [generate]
 dir = "generated"
 bundle = true
+docs = true
 
 [schemas]
 "logs-aws.cloudtrail-*" = { builtin = "aws.cloudtrail", package = "8.9.0" }

@@ -51,7 +51,7 @@ pub struct CompiledRule {
 }
 
 /// Why a rule with errors is not run.
-const BECAUSE_OF_ERRORS: &str = "it has errors";
+const BECAUSE_OF_ERRORS: &str = "errors in the rule";
 
 impl CompiledRule {
     /// Whether there is an error among its findings.
@@ -123,7 +123,7 @@ pub(super) fn compile(rule: &Arc<Rule>, config: &Config) -> CompiledRule {
             if rule.metadata().get("query_schema_validation") == Some(&false.into()) {
                 schema = schema.with_unknown_fields();
             }
-            let analysis = analyze(rule, *stack, &schema);
+            let analysis = analyze(rule, *stack, &schema, config.now);
             (*stack, schema, analysis)
         })
         .collect();
@@ -159,10 +159,10 @@ pub(super) fn compile(rule: &Arc<Rule>, config: &Config) -> CompiledRule {
     out
 }
 
-fn analyze(rule: &Rule, stack: Version, schema: &Schema) -> Analysis {
+fn analyze(rule: &Rule, stack: Version, schema: &Schema, now: crate::es::date::Nanos) -> Analysis {
     let (Some(language), Some(query)) = (rule.language, &rule.query) else { return Analysis::default() };
     let mut settings = Settings {
-        context: Context { now: 0, offset: 0 },
+        context: Context { now, offset: 0 },
         unknown_field: Severity::Error,
         ecs: Some(ecs_of_stack(stack)),
         tiebreaker_field: rule.tiebreaker_field().map(str::to_owned),

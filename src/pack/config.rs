@@ -85,6 +85,10 @@ pub struct Config {
     pub generate_dir: Option<String>,
     /// Whether `rules.ndjson` is generated too.
     pub bundle: bool,
+    /// Whether a catalogue and a page per rule are generated too.
+    pub docs: bool,
+    /// What `now` means in queries, in nanoseconds since the epoch; the caller has the clock.
+    pub now: crate::es::date::Nanos,
     /// How much a dataset without a catalogue matters.
     pub unknown: Severity,
     /// Catalogues by index pattern; the configuration's own before the built-in one.
@@ -115,6 +119,8 @@ impl Config {
             version: VersionSource::Deploy,
             generate_dir: None,
             bundle: false,
+            docs: false,
+            now: 0,
             unknown: Severity::Note,
             catalogues: builtin_catalogues(),
             baseline: None,
@@ -219,7 +225,8 @@ impl Reader<'_> {
         config.exceptions = self.path("/pack/exceptions", Some("exceptions")).unwrap_or_default();
         config.generate_dir = self.path("/generate/dir", None);
         config.baseline = self.path("/lint/baseline", None);
-        config.bundle = self.document.json().pointer("/generate/bundle") == Some(&Value::Bool(true));
+        let yes = |pointer: &str| self.document.json().pointer(pointer) == Some(&Value::Bool(true));
+        (config.bundle, config.docs) = (yes("/generate/bundle"), yes("/generate/docs"));
         config.ids = if self.text("/pack/ids") == Some("any") { Ids::Any } else { Ids::Uuid };
         if self.text("/pack/version") == Some("lock") {
             config.version = VersionSource::Lock;

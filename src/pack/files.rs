@@ -45,6 +45,20 @@ pub(crate) fn stays_below(root: &Path, path: &Path) -> bool {
     }
 }
 
+/// What an I/O error means, in words without a number.
+pub(crate) fn reason(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        std::io::ErrorKind::IsADirectory => "is a folder".to_owned(),
+        std::io::ErrorKind::UnexpectedEof => "the file is cut off".to_owned(),
+        _ => {
+            let text = e.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+        }
+    }
+}
+
 /// A finding about a whole file.
 pub(crate) fn about(file: &str, code: Code, message: String) -> Diagnostic {
     Diagnostic::new(code, message).in_source(&Arc::new(Source::new(file, "")))
@@ -95,7 +109,7 @@ impl Walk<'_> {
                     self.entry(&entry, name);
                 }
             }
-            Err(e) => self.report(name, Code::RP0001, format!("this folder cannot be read: {e}")),
+            Err(e) => self.report(name, Code::RP0001, format!("this folder cannot be read: {}", reason(&e))),
         }
         self.above.pop();
     }

@@ -79,7 +79,7 @@ impl Pack {
                 return Err(vec![files::about(
                     CONFIG,
                     Code::RP0001,
-                    format!("this file cannot be read: {e}"),
+                    format!("this file cannot be read: {}", files::reason(&e)),
                 )]);
             }
         };
@@ -249,7 +249,7 @@ fn is_config(name: &str) -> bool {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|e| format!("this file cannot be read: {e}"))
+    std::fs::read(path).map_err(|e| format!("this file cannot be read: {}", files::reason(&e)))
 }
 
 #[cfg(test)]

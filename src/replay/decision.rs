@@ -86,6 +86,32 @@ fn line(t: &Trace<'_>, rule: &RunRule, depth: usize, out: &mut Vec<Line>) {
     }
 }
 
+/// The clauses of a condition without an event, a line each, indented by depth.
+pub fn outline(pred: &Pred, query: &str) -> Vec<String> {
+    fn go(pred: &Pred, query: &str, depth: usize, negated: bool, out: &mut Vec<String>) {
+        let pad = "  ".repeat(depth);
+        let not = if negated { "not " } else { "" };
+        match pred {
+            Pred::Const(b) => out.push(format!("{pad}{not}{}", if *b { "always" } else { "never" })),
+            Pred::Leaf(Leaf { span, .. }) | Pred::Script(Script { span, .. }) => {
+                out.push(format!("{pad}{not}{}", one_line(span.slice(query))));
+            }
+            Pred::Not(inner) => go(inner, query, depth, !negated, out),
+            Pred::And(parts) | Pred::Or(parts) => {
+                let word = if matches!(pred, Pred::And(_)) { "all" } else { "any" };
+                out.push(format!("{pad}{not}{word} of"));
+                parts.iter().for_each(|p| go(p, query, depth + 1, false, out));
+            }
+        }
+    }
+    let mut out = Vec::new();
+    match pred {
+        Pred::And(parts) => parts.iter().for_each(|p| go(p, query, 0, false, &mut out)),
+        other => go(other, query, 0, false, &mut out),
+    }
+    out
+}
+
 fn one_line(clause: &str) -> String {
     clause.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -7,6 +7,7 @@ use super::input::{self, InputFile};
 use super::newterms::{NewTerms, combinations, distinct};
 use super::prefilter::Prefilter;
 use super::records::{self, Record, Trouble, TroubleAt};
+use crate::diag::Code;
 use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Needs};
 use crate::plan::{FieldId, Plan, Pred, Row, RunError, Stage, Trace, trace};
@@ -84,6 +85,10 @@ pub struct Alert {
     pub evidence: Vec<Evidence>,
     /// The file that its event stands in.
     pub file: String,
+    /// `event.action` of its event.
+    pub action: Option<String>,
+    /// `user.name` of its event.
+    pub actor: Option<String>,
 }
 
 /// How one rule saw one event.
@@ -114,6 +119,8 @@ pub struct Problem {
     pub message: String,
     /// How it is counted.
     pub kind: ProblemKind,
+    /// Its code.
+    pub code: Code,
 }
 
 /// Kinds of problems.
@@ -127,6 +134,8 @@ pub enum ProblemKind {
     Record,
     /// A rule failed on a record.
     Rule,
+    /// There were records, but not one was an event.
+    Shape,
 }
 
 /// How many problems of a kind one file lists; the rest is counted.
@@ -177,7 +186,9 @@ pub struct Engine {
     needs: Needs,
     prefilter: Option<Prefilter>,
     action_slot: usize,
+    actor_slot: usize,
     time_slot: usize,
+    ingested_slot: usize,
     id_slot: usize,
     stream_slots: [usize; 4],
     dispatch: FxHashMap<Box<str>, Vec<usize>>,
@@ -202,7 +213,9 @@ impl Engine {
         let mut builder = ProjectionBuilder::default();
         let path = |p: &str| Access::Path(p.to_owned());
         let action_slot = builder.slot(&path("event.action"));
+        let actor_slot = builder.slot(&path("user.name"));
         let time_slot = builder.slot(&path("@timestamp"));
+        let ingested_slot = builder.slot(&path("event.ingested"));
         let id_slot = builder.slot(&path("event.id"));
         let stream_slots =
             ["data_stream.type", "data_stream.dataset", "event.dataset", "data_stream.namespace"]
@@ -245,7 +258,9 @@ impl Engine {
             needs,
             prefilter,
             action_slot,
+            actor_slot,
             time_slot,
+            ingested_slot,
             id_slot,
             stream_slots,
             dispatch,
@@ -276,7 +291,8 @@ impl Engine {
         let earlier = input::list(history);
         let mut total = Part::new(self);
         for (path, why) in listing.failed.into_iter().chain(earlier.failed) {
-            total.problem(ProblemKind::Unreadable, &path.display().to_string(), String::new(), why);
+            let file = path.display().to_string();
+            total.problem(ProblemKind::Unreadable, Code::RP0001, &file, String::new(), why);
         }
         total.report.skipped_files = listing.skipped;
         let work: Vec<(&InputFile, bool)> =
@@ -287,6 +303,7 @@ impl Engine {
             total.absorb(part);
         }
         total.report.files = listing.files.len();
+        total.check_shape(|| listing.files.first().map(InputFile::shown).unwrap_or_default());
         self.finish(total)
     }
 
@@ -313,48 +330,65 @@ impl Engine {
         read(events, false, &mut total, None);
         let at = at.or(total.report.times.map(|(_, last)| last));
         read(history, true, &mut total, at);
+        total.check_shape(|| events.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default());
         self.finish(total)
     }
 
     /// Looks at every event of some texts through the eyes of one rule, shortcuts aside.
     pub fn examine(&self, rule: usize, texts: &[(&str, &[u8])]) -> Vec<Examined> {
         let mut out = Vec::new();
-        let (Some(run), Some(bound)) = (self.rules.get(rule), self.bound.get(rule)) else { return out };
+        for (name, text) in texts {
+            let mut reader = *text;
+            self.examine_reader(rule, name, &mut reader, &mut |e| out.push(e));
+        }
+        out
+    }
+
+    /// Looks at every event that a reader gives through the eyes of one rule, shortcuts aside.
+    pub fn examine_reader(
+        &self,
+        rule: usize,
+        name: &str,
+        reader: &mut dyn std::io::Read,
+        take: &mut dyn FnMut(Examined),
+    ) {
+        let (Some(run), Some(bound)) = (self.rules.get(rule), self.bound.get(rule)) else { return };
         let events = EventReader {
             converter: &self.converter,
             needs: &self.needs,
             prefilter: None,
             any_document: false,
         };
-        for (name, text) in texts {
-            let mut reader = *text;
-            records::split(
-                &mut reader,
-                &mut |record| {
-                    events.read(&record, &mut |outcome| {
-                        let Outcome::Event(event) = outcome else { return };
-                        let Ok(document) = event.project(&self.projection) else { return };
-                        let row = Row { fields: &run.plan.fields, document: &document, slots: &bound.slots };
-                        let index = event.index.clone().or_else(|| self.data_stream(&document));
-                        let terms = bound.new_terms.iter().flat_map(|(fields, _)| {
-                            let columns: Vec<_> =
-                                fields.iter().map(|f| distinct(&row.cell(*f).values)).collect();
-                            combinations(&columns, MAX_TERMS)
-                        });
-                        out.push(Examined {
-                            id: self.id_of(&event, &document, name, &record),
-                            file: (*name).to_owned(),
-                            time: document.cell(self.time_slot).values.first().and_then(instant),
-                            outside: index.filter(|i| !bound.covers(i)),
-                            decision: super::decision::decide(run, &row),
-                            terms: terms.collect(),
-                        });
-                    });
-                },
-                &mut |_| {},
-            );
-        }
-        out
+        let mut one = |event: &Event<'_>, record: &Record<'_>| {
+            let Ok(mut document) = event.project(&self.projection) else { return };
+            document.fill(self.ingested_slot, self.time_slot);
+            let row = Row { fields: &run.plan.fields, document: &document, slots: &bound.slots };
+            let index = event.index.clone().or_else(|| self.data_stream(&document));
+            let terms = bound.new_terms.iter().flat_map(|(fields, _)| {
+                let columns: Vec<_> = fields.iter().map(|f| distinct(&row.cell(*f).values)).collect();
+                combinations(&columns, MAX_TERMS)
+            });
+            take(Examined {
+                id: self.id_of(event, &document, name, record),
+                file: name.to_owned(),
+                time: document.cell(self.time_slot).values.first().and_then(instant),
+                outside: index.filter(|i| !bound.covers(i)),
+                decision: super::decision::decide(run, &row),
+                terms: terms.collect(),
+            });
+        };
+        records::split(
+            reader,
+            &mut |record| {
+                events.read(&record, &mut |outcome| {
+                    if let Outcome::Event(event) = outcome {
+                        one(&event, &record);
+                    }
+                });
+            },
+            // what cannot be read cannot be explained; `replay` reports it
+            &mut |_| {},
+        );
     }
 
     fn id_of(&self, event: &Event<'_>, document: &Document, name: &str, record: &Record<'_>) -> String {
@@ -380,7 +414,10 @@ impl Engine {
         let mut part = Part::new(self);
         let name = file.shown();
         match input::open(file, bytes) {
-            Err(e) => part.problem(ProblemKind::Unreadable, &name, String::new(), input::reason(&e)),
+            Err(e) => {
+                let why = input::reason(&e);
+                part.problem(ProblemKind::Unreadable, Code::RP0001, &name, String::new(), why);
+            }
             Ok(mut reader) => self.read(&mut reader, &name, past, &mut part),
         }
         part
@@ -419,14 +456,25 @@ impl Engine {
                 }
             }
             Outcome::Foreign => part.report.foreign += 1,
-            Outcome::Broken(why) => {
-                part.problem(ProblemKind::Record, name, place(record.number, record.line), why);
+            Outcome::Broken(code, why) => {
+                part.problem(
+                    ProblemKind::Record,
+                    code,
+                    name,
+                    records::place(record.number, record.line),
+                    why,
+                );
             }
             Outcome::Event(event) => match event.project(&self.projection) {
                 Err(e) => {
-                    part.problem(ProblemKind::Record, name, place(record.number, record.line), e.to_string());
+                    let at = records::place(record.number, record.line);
+                    part.problem(ProblemKind::Record, Code::RP0009, name, at, e.to_string());
                 }
-                Ok(document) => self.event(&event, &document, record, name, past, part),
+                Ok(mut document) => {
+                    // nothing is ingested here: an event counts as ingested when it happened
+                    document.fill(self.ingested_slot, self.time_slot);
+                    self.event(&event, &document, record, name, past, part);
+                }
             },
         }
     }
@@ -474,10 +522,12 @@ impl Engine {
                 Ok(false) => {}
                 Err(RunError(why)) => {
                     let message = format!("{} failed: {why}", rule.name);
-                    part.problem(ProblemKind::Rule, name, place(record.number, record.line), message);
+                    let at = records::place(record.number, record.line);
+                    part.problem(ProblemKind::Rule, Code::RP0011, name, at, message);
                 }
                 Ok(true) => {
                     let id = self.id_of(event, document, name, record);
+                    let first = |slot| document.cell(slot).values.first().map(|v| v.text().into_owned());
                     let alert = || Alert {
                         rule: r,
                         time,
@@ -485,6 +535,8 @@ impl Engine {
                         group: Vec::new(),
                         evidence: evidence(rule, &row),
                         file: name.to_owned(),
+                        action: first(self.action_slot),
+                        actor: first(self.actor_slot),
                     };
                     match &bound.new_terms {
                         None if past => {}
@@ -607,10 +659,6 @@ fn raw_instant(text: &[u8]) -> Option<Nanos> {
     date::parse_value(std::str::from_utf8(text).ok()?)
 }
 
-fn place(number: u64, line: Option<u64>) -> String {
-    line.map_or_else(|| format!("record {number}"), |l| format!("line {l}"))
-}
-
 /// The clauses that were true and not negated, with what they looked at.
 fn evidence(rule: &RunRule, row: &Row<'_>) -> Vec<Evidence> {
     fn collect(t: &Trace<'_>, rule: &RunRule, out: &mut Vec<Evidence>) {
@@ -665,39 +713,28 @@ impl Part {
         }
     }
 
-    fn problem(&mut self, kind: ProblemKind, file: &str, place: String, message: String) {
+    fn problem(&mut self, kind: ProblemKind, code: Code, file: &str, place: String, message: String) {
         let count = self.report.problem_counts.entry(kind).or_default();
         *count += 1;
         if *count <= LISTED as u64 {
-            self.report.problems.push(Problem { file: file.to_owned(), place, message, kind });
+            self.report.problems.push(Problem { file: file.to_owned(), place, message, kind, code });
         }
     }
 
     fn trouble(&mut self, file: &str, t: &TroubleAt) {
-        let at = place(t.number, t.line);
-        let (kind, message) = match &t.trouble {
-            Trouble::Io(e) => {
-                let after = format!("after record {}", t.number.saturating_sub(1));
-                let what = match e.kind() {
-                    std::io::ErrorKind::UnexpectedEof => "the file is cut off".to_owned(),
-                    std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
-                        format!("damaged gzip: {}", input::reason(e))
-                    }
-                    _ => input::reason(e),
-                };
-                return self.problem(ProblemKind::Truncated, file, after, what);
-            }
-            Trouble::TooLong => (
-                ProblemKind::Truncated,
-                format!(
-                    "the record is longer than {} MB; the rest of the file was not read",
-                    records::MAX_RECORD >> 20
-                ),
-            ),
-            Trouble::Unfinished => (ProblemKind::Truncated, "the text stops inside a record".to_owned()),
-            Trouble::NoRecord => (ProblemKind::Record, "not a JSON object".to_owned()),
+        let kind = match &t.trouble {
+            Trouble::NoRecord | Trouble::TooLong => ProblemKind::Record,
+            Trouble::Io(_) | Trouble::Unfinished => ProblemKind::Truncated,
         };
-        self.problem(kind, file, at, message);
+        self.problem(kind, t.code(), file, t.place(), t.message());
+    }
+
+    /// Not one event among the records is no answer about the rules.
+    fn check_shape(&mut self, first: impl FnOnce() -> String) {
+        if self.report.records > 0 && self.report.foreign == self.report.records {
+            let message = "no record is CloudTrail or an ECS document".to_owned();
+            self.problem(ProblemKind::Shape, Code::RP0012, &first(), String::new(), message);
+        }
     }
 
     fn note_fields(&mut self, rule: usize, bound: &Bound, document: &Document) {

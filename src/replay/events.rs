@@ -3,7 +3,8 @@
 
 use super::prefilter::Prefilter;
 use super::records::Record;
-use crate::lang::cloudtrail::{Converter, Needs, Wrapping, unwrap, wrapping};
+use crate::diag::Code;
+use crate::lang::cloudtrail::{ConvertError, Converter, Needs, Wrapping, unwrap, wrapping};
 use crate::value::{Document, DocumentError, Projection};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -69,8 +70,8 @@ pub enum Outcome<'a> {
     Dropped(&'a [u8]),
     /// JSON that is neither CloudTrail nor an ECS document.
     Foreign,
-    /// Text that is no JSON object, and why.
-    Broken(String),
+    /// Text that is no JSON object (`RP0009`) or cannot be used (`RP0011`), and why.
+    Broken(Code, String),
 }
 
 /// How records become events.
@@ -97,7 +98,7 @@ impl EventReader<'_> {
             // an array on one line
             match serde_json::from_slice::<Vec<&RawValue>>(text) {
                 Ok(items) => items.iter().for_each(|item| self.object(item.get().as_bytes(), take)),
-                Err(e) => take(Outcome::Broken(json_reason(&e))),
+                Err(e) => take(Outcome::Broken(Code::RP0009, json_reason(&e))),
             }
             return;
         }
@@ -108,7 +109,7 @@ impl EventReader<'_> {
         let mut head = Head::default();
         let mut de = serde_json::Deserializer::from_slice(text);
         if let Err(e) = HeadSeed(&mut head).deserialize(&mut de).and_then(|()| de.end()) {
-            take(Outcome::Broken(json_reason(&e)));
+            take(Outcome::Broken(Code::RP0009, json_reason(&e)));
             return;
         }
         if head.raw && !head.ecs {
@@ -128,7 +129,7 @@ impl EventReader<'_> {
             return take(Outcome::Dropped(text));
         }
         match self.converter.convert(text, self.needs) {
-            Err(e) => take(Outcome::Broken(e.to_string())),
+            Err(e) => take(Outcome::Broken(code_of(&e), e.to_string())),
             Ok(converted) => take(Outcome::Event(Event {
                 body: Body::Tree(converted.document),
                 id: None,
@@ -153,7 +154,7 @@ impl EventReader<'_> {
             _source: &'a RawValue,
         }
         match serde_json::from_slice::<Hit<'_>>(text) {
-            Err(e) => take(Outcome::Broken(json_reason(&e))),
+            Err(e) => take(Outcome::Broken(Code::RP0009, json_reason(&e))),
             Ok(hit) => {
                 let id = hit._id.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
                 self.ecs(hit._source.get().as_bytes(), id, hit._index, take);
@@ -164,7 +165,7 @@ impl EventReader<'_> {
     fn wrapped(&self, text: &[u8], take: &mut dyn FnMut(Outcome<'_>)) {
         let tree: Value = match serde_json::from_slice(text) {
             Ok(tree) => tree,
-            Err(e) => return take(Outcome::Broken(json_reason(&e))),
+            Err(e) => return take(Outcome::Broken(Code::RP0009, json_reason(&e))),
         };
         let Value::Object(map) = &tree else { return take(Outcome::Foreign) };
         match wrapping(map) {
@@ -183,17 +184,30 @@ impl EventReader<'_> {
                 let Ok(text) = std::str::from_utf8(text) else { return };
                 match unwrap(kind, text) {
                     Ok(records) => records.iter().for_each(|r| self.raw(r.as_bytes(), take)),
-                    Err(e) => take(Outcome::Broken(e.to_string())),
+                    Err(e) => take(Outcome::Broken(Code::RP0011, e.to_string())),
                 }
             }
         }
     }
 }
 
+fn code_of(e: &ConvertError) -> Code {
+    match e {
+        ConvertError::Syntax { .. } | ConvertError::NotAnObject => Code::RP0009,
+        ConvertError::TooDeep => Code::RP0011,
+    }
+}
+
 /// A JSON error in words, with its place in the record.
 pub fn json_reason(e: &serde_json::Error) -> String {
-    let text = e.to_string();
-    text.replace(" at line 1 column ", " at column ")
+    let text = e.to_string().replace(" at line 1 column ", " at column ");
+    let (what, at) = text.split_once(" at ").map_or((text.as_str(), ""), |(what, at)| (what, at));
+    match what {
+        _ if at.is_empty() => format!("invalid JSON: {text}"),
+        _ if e.is_eof() => format!("invalid JSON: it stops at {at}"),
+        "recursion limit exceeded" => "nested deeper than 128 levels".to_owned(),
+        what => format!("invalid JSON: {what} at {at}"),
+    }
 }
 
 /// Which tell-tale keys stand at the top of an object.

@@ -1,6 +1,7 @@
 //! The input of replay, query and convert: which files, and their bytes, unpacked if need be. One of
 //! the few places below the command line that read files.
 
+pub(crate) use crate::pack::files::reason;
 use flate2::bufread::MultiGzDecoder;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -76,20 +77,6 @@ fn walk(root: &Path, out: &mut Listing) {
                 out.files.push(InputFile { path: entry.into_path(), size });
             }
             Ok(_) => out.skipped += 1,
-        }
-    }
-}
-
-/// What an I/O error means, in words without a number.
-pub fn reason(e: &io::Error) -> String {
-    match e.kind() {
-        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::IsADirectory => "is a folder".to_owned(),
-        io::ErrorKind::UnexpectedEof => "the file is cut off".to_owned(),
-        _ => {
-            let text = e.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
         }
     }
 }

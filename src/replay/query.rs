@@ -191,37 +191,21 @@ fn each(
             &mut opened,
             &mut |record| {
                 let mut within = 0;
-                let at = |n| match record.line {
-                    Some(l) => format!("{name}:{l}"),
-                    None => format!("{name}, record {n}"),
-                };
+                let at = || records::in_file(&name, &records::place(record.number, record.line));
                 reader.read(&record, &mut |outcome| match outcome {
                     Outcome::Event(event) => {
                         take(event, &name, (number, record.number, within));
                         within += 1;
                     }
-                    Outcome::Broken(message) => {
-                        unread.borrow_mut().push(Unread { place: at(record.number), message });
+                    Outcome::Broken(_, message) => {
+                        unread.borrow_mut().push(Unread { place: at(), message });
                     }
                     Outcome::Dropped(_) | Outcome::Foreign => {}
                 });
             },
             &mut |t| {
-                let place = match t.line {
-                    Some(l) => format!("{name}:{l}"),
-                    None => format!("{name}, record {}", t.number),
-                };
-                let message = match t.trouble {
-                    records::Trouble::Io(e) => {
-                        format!("the file was not read to its end: {}", input::reason(&e))
-                    }
-                    records::Trouble::TooLong => {
-                        format!("the record is longer than {} MB", records::MAX_RECORD >> 20)
-                    }
-                    records::Trouble::Unfinished => "the text stops inside a record".to_owned(),
-                    records::Trouble::NoRecord => "not a JSON object".to_owned(),
-                };
-                unread.borrow_mut().push(Unread { place, message });
+                let place = records::in_file(&name, &t.place());
+                unread.borrow_mut().push(Unread { place, message: t.message() });
             },
         );
     }

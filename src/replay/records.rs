@@ -1,6 +1,8 @@
 //! From bytes to records: finds where each JSON record begins and ends, without parsing it, in memory
 //! that does not grow with the file. A record that is broken costs only itself.
 
+use super::input;
+use crate::diag::Code;
 use std::io::{self, Read};
 
 /// The longest record that is read, in bytes.
@@ -25,7 +27,7 @@ pub struct Record<'a> {
 pub enum Trouble {
     /// Reading failed: the file is cut off or damaged.
     Io(io::Error),
-    /// A record is longer than [`MAX_RECORD`]; the rest of the file is not read.
+    /// A record is longer than [`MAX_RECORD`]; it was passed over.
     TooLong,
     /// The text stops inside a record.
     Unfinished,
@@ -42,6 +44,58 @@ pub struct TroubleAt {
     pub number: u64,
     /// Its line, where each line is a record.
     pub line: Option<u64>,
+}
+
+impl TroubleAt {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match &self.trouble {
+            // only unpacking misses an end or finds wrong data
+            Trouble::Io(e) if is_of_gzip(e) => Code::RP0010,
+            Trouble::Io(_) => Code::RP0001,
+            Trouble::TooLong => Code::RP0008,
+            Trouble::Unfinished | Trouble::NoRecord => Code::RP0009,
+        }
+    }
+
+    /// What is wrong, in words.
+    pub fn message(&self) -> String {
+        match &self.trouble {
+            Trouble::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "truncated gzip".to_owned(),
+            Trouble::Io(e) if is_of_gzip(e) => format!("damaged gzip ({})", input::reason(e)),
+            Trouble::Io(e) => format!("the file was not read to its end: {}", input::reason(e)),
+            Trouble::TooLong => format!("the record is longer than {} MB", MAX_RECORD >> 20),
+            Trouble::Unfinished => "the text stops inside a record".to_owned(),
+            Trouble::NoRecord => "not a JSON object".to_owned(),
+        }
+    }
+
+    /// `line 3`, `record 12`, or `after record 11` where the text breaks off.
+    pub fn place(&self) -> String {
+        match &self.trouble {
+            Trouble::Io(_) => format!("after record {}", self.number.saturating_sub(1)),
+            _ => place(self.number, self.line),
+        }
+    }
+}
+
+fn is_of_gzip(e: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(e.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}
+
+/// `line 3` where each line is a record, else `record 12`.
+pub fn place(number: u64, line: Option<u64>) -> String {
+    line.map_or_else(|| format!("record {number}"), |l| format!("line {l}"))
+}
+
+/// A file and a place in it: `a.json:3` for a line, else `a.json, record 12`.
+pub fn in_file(file: &str, place: &str) -> String {
+    match place.strip_prefix("line ") {
+        _ if place.is_empty() => file.to_owned(),
+        Some(line) => format!("{file}:{line}"),
+        None => format!("{file}, {place}"),
+    }
 }
 
 /// Calls `record` for every record of a text and `trouble` for what could not be read.
@@ -266,18 +320,20 @@ impl Splitter<'_, '_> {
             let rest = self.buffer.rest();
             let found = memchr::memchr(b'\n', rest.get(searched..).unwrap_or(&[])).map(|i| searched + i);
             match found {
-                Some(end) => {
+                Some(end) if end <= MAX_RECORD => {
                     self.one_line(end);
                     self.buffer.at += end + 1;
                     self.line += 1;
                     searched = 0;
                 }
-                None => {
+                _ => {
                     searched = rest.len();
                     if searched > MAX_RECORD {
                         self.number += 1;
                         self.report(Trouble::TooLong, true);
-                        return;
+                        self.skip_line();
+                        searched = 0;
+                        continue;
                     }
                     if !self.buffer.fill() {
                         let end = self.buffer.rest().len();
@@ -332,11 +388,30 @@ impl Splitter<'_, '_> {
     }
 
     fn skip_line(&mut self) {
-        while let Some(b) = self.buffer.peek() {
-            self.buffer.at += 1;
-            if b == b'\n' {
-                self.line += 1;
-                return;
+        while self.buffer.peek().is_some() {
+            let rest = self.buffer.rest();
+            match memchr::memchr(b'\n', rest) {
+                Some(end) => {
+                    self.buffer.at += end + 1;
+                    self.line += 1;
+                    return;
+                }
+                None => self.buffer.at += rest.len(),
+            }
+        }
+    }
+
+    /// Passes over the rest of an object without keeping it; false when the text ends inside.
+    fn skip_object(&mut self, mut scan: Scan) -> bool {
+        loop {
+            if let Some(end) = scan.end(self.buffer.rest()) {
+                self.buffer.at += end;
+                return true;
+            }
+            self.buffer.at += scan.at;
+            scan.at = 0;
+            if !self.buffer.fill() {
+                return false;
             }
         }
     }
@@ -382,7 +457,8 @@ impl Splitter<'_, '_> {
         self.number += 1;
         let mut scan = Scan::default();
         loop {
-            if let Some(end) = scan.end(self.buffer.rest()) {
+            let end = scan.end(self.buffer.rest());
+            if let Some(end) = end.filter(|end| *end <= MAX_RECORD) {
                 let text = self.buffer.data.get(self.buffer.at..self.buffer.at + end).unwrap_or(&[]);
                 (self.record)(Record { text, number: self.number, line: None, delivered });
                 self.buffer.at += end;
@@ -390,7 +466,11 @@ impl Splitter<'_, '_> {
             }
             if self.buffer.rest().len() > MAX_RECORD {
                 self.report(Trouble::TooLong, false);
-                return false;
+                if let Some(end) = end {
+                    self.buffer.at += end;
+                    return true;
+                }
+                return self.skip_object(scan);
             }
             if !self.buffer.fill() {
                 if self.buffer.failed.is_none() {

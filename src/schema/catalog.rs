@@ -95,12 +95,19 @@ impl Row<'_> {
 
 fn read(name: &'static str, text: &'static str, origin: Origin) -> Catalog {
     let mut fields = Fields::default();
+    // rows are sorted, so what a field is nested in stands above it
+    let mut nested: Vec<Box<str>> = Vec::new();
     for row in Table::new(text).rows() {
         let mut ty = FieldType::of(Kind::from_name(row.get("type")));
         ty.ignore_above = row.get("ignore_above").parse().ok();
         ty.indexed = row.get("index") != "0";
         ty.constant = Some(row.get("value")).filter(|v| !v.is_empty()).map(Into::into);
         let mut field = Field::new(row.get("field"), ty, origin);
+        let inside = |n: &str| field.name.strip_prefix(n).is_some_and(|r| r.starts_with('.'));
+        field.nested = nested.iter().rfind(|n| inside(n)).cloned();
+        if field.kind() == Kind::Nested {
+            nested.push(field.name.clone());
+        }
         field.array = row.get("array") == "1";
         // "7.4.0,6.22.0": the newest major counts, older ones got it as a back-port
         field.since = row.get("since").split(',').next().and_then(Version::parse);
@@ -114,6 +121,7 @@ fn read(name: &'static str, text: &'static str, origin: Origin) -> Catalog {
             let mut multi = Field::new(&format!("{}.{sub}", field.name), ty, origin);
             multi.parent = Some(field.name.clone());
             (multi.since, multi.until, multi.array) = (field.since, field.until, field.array);
+            multi.nested = field.nested.clone();
             fields.add(multi);
         }
         if let Some((old, version)) = row.get("retyped").split_once('<') {

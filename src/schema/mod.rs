@@ -512,6 +512,15 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_ecs_know_what_they_are_nested_in() {
+        let schema = Schema::new(vec![ecs().layer(Version(9, 5, 0))]);
+        let nested = |name: &str| schema.get(name).unwrap().nested.clone();
+        assert_eq!(nested("email.attachments.file.name").as_deref(), Some("email.attachments"));
+        assert_eq!(nested("email.attachments"), None);
+        assert_eq!(nested("file.name"), None);
+    }
+
+    #[test]
     fn a_key_below_a_flattened_field_resolves_to_it() {
         let mut f = Fields::default();
         f.add(Field::new("labels", FieldType::of(Kind::Flattened), Origin::Mapping));

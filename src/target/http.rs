@@ -207,7 +207,7 @@ impl Http {
                 Err(failed) => failed,
             };
             let again = match (&failure, repeat) {
-                (Failure::Unreachable(_), _) => true,
+                (Failure::Unreachable(_), _) => attempt < 3,
                 (Failure::Lost(_), repeat) => repeat == Repeat::Free,
                 // load shedding and rate limits come before the work
                 (Failure::Refused { status: 429, .. }, _) => true,

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 /// What came of a case.
 pub(super) fn judge(engine: &Engine, case: &Case, texts: &Texts, report: &Report) -> Outcome {
-    if let Some(p) = report.problems.first() {
-        return Outcome::Broken(format!("{}, {}: {}", p.file, p.place, p.message));
-    }
     if report.foreign > 0 {
         return Outcome::Broken("an event is neither CloudTrail nor an ECS document".to_owned());
+    }
+    if let Some(p) = report.problems.first() {
+        return Outcome::Broken(format!("{}, {}: {}", p.file, p.place, p.message));
     }
     let failure = case.expect.as_ref().and_then(|expect| compare(engine, case, expect, texts, report));
     match (&case.todo, failure) {

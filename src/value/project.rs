@@ -111,6 +111,14 @@ impl Document {
         self.cells.get(slot).unwrap_or(&EMPTY)
     }
 
+    /// Copies the values of a slot to another that has none.
+    pub fn fill(&mut self, empty: usize, from: usize) {
+        if self.cell(empty).values.is_empty() {
+            let values = self.cell(from).values.clone();
+            self.with(empty, |c| c.values = values);
+        }
+    }
+
     fn with(&mut self, slot: usize, f: impl FnOnce(&mut Cell)) {
         if let Some(cell) = self.cells.get_mut(slot) {
             f(cell);

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["lang"],
     &["pack"],
     &["lint", "replay", "emit", "trial"],
-    &["target"],
+    &["target", "diff"],
     &["lsp", "render", "report"],
     &["cli"],
 ];

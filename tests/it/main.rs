@@ -1,5 +1,22 @@
 //! The one integration-test binary.
-#![expect(clippy::unwrap_used, reason = "helpers of tests count as code to clippy")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    reason = "a test may panic, and clippy takes its helpers for code"
+)]
 
 mod architecture;
+mod bad_input;
+mod codes;
 mod deploy;
+mod diff;
+mod generated_schema;
+mod output;
+mod pack;
+mod replay;
+mod sandbox;
+mod transcripts;

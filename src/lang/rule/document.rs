@@ -18,7 +18,8 @@ pub struct Document {
     source: Arc<Source>,
     json: Value,
     root: Node,
-    damaged: bool,
+    /// Where the syntax errors are.
+    damage: Vec<Span>,
 }
 
 /// Where a value stands, and the values below it.
@@ -97,8 +98,8 @@ impl Document {
         let mut reader = Reader { source: &source, found: &mut found };
         let (json, mut root) = reader.table(table.get_ref());
         root.value = Span::new(0, 0);
-        let damaged = !errors.is_empty();
-        (Some(Document { source, json, root, damaged }), found)
+        let damage = errors.iter().filter_map(|e| e.span()).map(|r| Span::new(r.start, r.end)).collect();
+        (Some(Document { source, json, root, damage }), found)
     }
 
     /// The text of the file.
@@ -113,7 +114,16 @@ impl Document {
 
     /// Whether the file had syntax errors, so that something may be missing.
     pub fn is_damaged(&self) -> bool {
-        self.damaged
+        !self.damage.is_empty()
+    }
+
+    /// Whether a syntax error touches the value of a JSON pointer, or it is a number that JSON does not
+    /// have: the mistake is said, and what stands there instead is not what was meant.
+    pub fn is_mended(&self, pointer: &str) -> bool {
+        let Some(node) = self.node(pointer) else { return false };
+        let value = node.value;
+        self.json.pointer(pointer) == Some(&Value::Null)
+            || self.damage.iter().any(|d| d.start <= value.end && value.start <= d.end)
     }
 
     /// The node of a JSON pointer such as `/rule/threat/0`.
@@ -163,6 +173,18 @@ fn syntax(error: &toml::de::Error, source: &Arc<Source>) -> Diagnostic {
     let mut chars = message.chars();
     let lower: String = chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default();
     let label = if expected.is_empty() { String::new() } else { format!("expected {expected}") };
+    if let Some(c) = source.text().get(span.start as usize..).and_then(|t| t.chars().next())
+        && c.is_control()
+        && !matches!(c, '\t' | '\n' | '\r')
+    {
+        return Diagnostic::new(
+            Code::RP0003,
+            format!("TOML syntax: control character U+{:04X}", u32::from(c)),
+        )
+        .at(span, "not allowed in TOML, not even in a string")
+        .help("remove it; inside double quotes it can be written as `\\u0000`")
+        .in_source(source);
+    }
     let mut d = Diagnostic::new(Code::RP0003, format!("TOML syntax: {lower}")).at(span, label);
     if lower.contains("escape") {
         d = d.help("use single quotes ('…' or '''…''') for text with backslashes");

@@ -52,7 +52,7 @@ impl Rule {
         let rule = document.json().get("rule").filter(|r| r.is_object());
         let kind = rule.and_then(|r| r.get("type")).and_then(Value::as_str).and_then(RuleType::from_name);
         let Some(kind) = kind else { return (None, found) };
-        let query = document.query_text("/rule/query");
+        let query = document.query_text("/rule/query").filter(|_| !document.is_mended("/rule/query"));
         let written = rule.and_then(|r| r.get("language")).and_then(Value::as_str);
         let language = match written {
             Some(name) => Language::from_name(name),

@@ -86,7 +86,7 @@ impl Structure {
         found.retain(|f| {
             let at = i;
             i += 1;
-            f.on_key || !kinds.iter().take(at).any(|(p, _)| *p == f.pointer)
+            f.on_key || f.code == Code::RP0004 || !kinds.iter().take(at).any(|(p, _)| *p == f.pointer)
         });
         found
     }
@@ -98,6 +98,9 @@ impl Structure {
         for v in self.violations(document.json()) {
             if v.code == Code::RP0004 && document.is_damaged() {
                 continue; // it may be in the part that could not be read
+            }
+            if !v.on_key && v.code != Code::RP0004 && document.is_mended(&v.pointer) {
+                continue;
             }
             let node = document.nearest(&v.pointer);
             let span = if v.on_key || v.code == Code::RP0004 { node.name_span() } else { node.value };

@@ -73,6 +73,23 @@ fn a_missing_key_is_said_at_its_table() {
 }
 
 #[test]
+fn every_missing_key_is_said() {
+    let text = example().replace("severity = \"low\"\n", "").replace("name = \"A thing\"\n", "");
+    let messages: Vec<String> = read(&text).1.into_iter().map(|d| d.message).collect();
+    assert_eq!(messages, ["missing key `name` in `rule`", "missing key `severity` in `rule`"]);
+}
+
+#[test]
+fn what_was_refused_as_toml_is_not_refused_again_as_a_value() {
+    let (d, below) = one("risk_score = 21", "risk_score = 1e999");
+    assert_eq!((d.code, below.as_str()), (Code::RP0007, "1e999"));
+    let (d, _) = one("name = \"A thing\"", "name = ");
+    assert_eq!(d.code, Code::RP0003);
+    let (d, _) = one("event.action", "event.\0action");
+    assert_eq!(d.message, "TOML syntax: control character U+0000");
+}
+
+#[test]
 fn a_value_of_the_wrong_type_says_both_types() {
     let (d, below) = one("risk_score = 21", "risk_score = \"21\"");
     assert_eq!((d.code, below.as_str()), (Code::RP0006, "\"21\""));

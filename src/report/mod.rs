@@ -1,0 +1,4 @@
+//! Longer texts about packs: comparisons, pages and catalogues.
+
+pub mod comparison;
+pub mod page;
