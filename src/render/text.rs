@@ -50,8 +50,8 @@ pub fn diagnostic(d: &Diagnostic, style: Style) -> String {
     renderer.term_width(100).render(&[group])
 }
 
-/// A finding about no place in particular: its facts and its help stand below, as beside source lines;
-/// those of a note are indented.
+/// A finding about no place in particular: its facts and its help stand below, indented, and for a
+/// warning marked as they are beside source lines.
 fn without_source(d: &Diagnostic, style: Style) -> String {
     use anstyle::{AnsiColor, Style as Ansi};
     let word = match d.severity {
@@ -69,9 +69,10 @@ fn without_source(d: &Diagnostic, style: Style) -> String {
         (Ansi::new(), Ansi::new())
     };
     let mut text = format!("{on}{word}{on:#}{bold}: {}{bold:#}", d.message);
+    let indent = " ".repeat(d.severity.word().len() + 2);
     let (note_mark, help_mark) = match d.severity {
-        Severity::Note => ("      ", "      help: "),
-        _ => ("   = note: ", "   = help: "),
+        Severity::Warning => ("   = note: ".to_owned(), "   = help: ".to_owned()),
+        _ => (indent.clone(), format!("{indent}help: ")),
     };
     for note in &d.notes {
         text.push_str(&format!("\n{note_mark}{note}"));

@@ -287,7 +287,7 @@ impl Http {
     fn not_answered(&self, e: &reqwest::Error) -> Failure {
         let why = self.shown(&chain(e));
         if e.is_connect() || e.is_builder() {
-            Failure::Unreachable(format!("cannot connect: {why}"))
+            Failure::Unreachable(self.shown(&deepest(e)))
         } else if e.is_timeout() {
             Failure::Lost(format!("no answer within {} s", self.options.timeout.as_secs_f32()))
         } else {
@@ -380,6 +380,18 @@ fn chain(e: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     if parts.is_empty() { e.to_string() } else { parts.join(": ") }
+}
+
+/// The innermost cause of an error, without the number of the system.
+fn deepest(e: &dyn std::error::Error) -> String {
+    let mut cause = e;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let text = cause.to_string();
+    let text = text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text);
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// The message of an error answer, in any of the shapes that Kibana has.

@@ -315,10 +315,21 @@ fn create(wanted: &Wanted, settings: &Settings, mut change: Change) -> Change {
         _ => wanted.enabled.unwrap_or(true),
     };
     body.insert("enabled".to_owned(), json!(false));
+    name_actions(&mut body);
     stamp(&mut body, wanted, None, settings, enable);
     change.toggle = enable.then_some(true);
     change.body = body;
     change
+}
+
+/// Gives new actions their identity. Kibana would give one at every write, so that the same write sent
+/// twice would look like an edit.
+fn name_actions(body: &mut Map<String, Value>) {
+    for action in body.get_mut("actions").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(action) = action.as_object_mut() {
+            action.entry("uuid").or_insert_with(|| json!(uuid::Uuid::new_v4().to_string()));
+        }
+    }
 }
 
 /// Writes the stamp, beside what else is in `meta`.
@@ -374,6 +385,7 @@ fn existing(wanted: &Wanted, live: &Live, settings: &Settings, mut change: Chang
     }
     let kind = wanted.body.get("type").and_then(Value::as_str).unwrap_or_default();
     let mut body = desired;
+    name_actions(&mut body);
     let own = wanted.body.get("version").and_then(Value::as_u64).unwrap_or(0);
     body.insert("version".to_owned(), json!(own.max(live.version() + 1)));
     if kind != live.kind() {
