@@ -22,9 +22,10 @@ pub(super) struct Request {
     pub(super) path: String,
     /// The target as it was sent.
     pub(super) target: String,
-    query: Vec<(String, String)>,
+    /// The query, decoded, in order.
+    pub(super) query: Vec<(String, String)>,
     /// Names in lower case.
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     /// The body, unchunked.
     pub(super) body: Vec<u8>,
     /// Whether the client goes on with this connection.

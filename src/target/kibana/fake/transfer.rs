@@ -180,13 +180,14 @@ fn import_rule(
     }
     missing_actions(state, call, &line)?;
     relink(state, call, &mut line, &rule_id, errors)?;
+    let by = rules::Writer { importing: true, half: false, ..rules::Writer::of(call) };
     match live {
         Some(live) => {
-            rules::replace(state, &call.space, &call.user, &line, live, false)?;
+            rules::replace(state, by, &line, live)?;
         }
         None => {
             let source = if prebuilt { Source::External } else { Source::Internal };
-            rules::add(state, &call.space, &call.user, &line, source)?;
+            rules::add(state, by, &line, source)?;
         }
     }
     Ok(())
