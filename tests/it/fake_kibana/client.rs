@@ -110,12 +110,15 @@ impl Client {
     }
 
     pub fn upload(&self, query: &str, name: &str, text: &str) -> Answer {
+        self.upload_to(&format!("/api/detection_engine/rules/_import{query}"), name, text)
+    }
+
+    pub fn upload_to(&self, target: &str, name: &str, text: &str) -> Answer {
         let body = format!(
             "--b0\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: \
 application/ndjson\r\n\r\n{text}\r\n--b0--\r\n"
         );
-        let target = format!("/api/detection_engine/rules/_import{query}");
-        self.send("POST", &target, "multipart/form-data; boundary=b0", body.as_bytes())
+        self.send("POST", target, "multipart/form-data; boundary=b0", body.as_bytes())
     }
 
     pub fn fault(&self, fault: Value) {

@@ -183,3 +183,72 @@ fn shared_lists_and_the_endpoint_list_exist() {
     created(&client, "r", json!({}));
     assert_eq!(client.get(&endpoint).ok()["type"], "endpoint");
 }
+
+#[test]
+fn a_list_is_exported_imported_and_duplicated() {
+    let (fake, client) = start();
+    fake.seed(&json!({ "spaces": [{ "id": "soc" }], "exception_lists": [list("l")] })).unwrap();
+    client.post(ITEMS, &item("l", "i", json!({ "comments": [{ "comment": "c" }] }))).ok();
+    client.post(ITEMS, &item("l", "old", json!({ "expire_time": "2020-01-01T00:00:00.000Z" }))).ok();
+    let target = "/api/exception_lists/_export?list_id=l&namespace_type=single";
+    assert_eq!(client.post(target, &json!({})).body.lines().count(), 4);
+    let export = client.post(&format!("{target}&include_expired_exceptions=false"), &json!({}));
+    assert_eq!(export.body.lines().count(), 3);
+    let import = |query: &str| {
+        client.upload_to(&format!("/s/soc/api/exception_lists/_import{query}"), "l.ndjson", &export.body).ok()
+    };
+    let first = import("");
+    assert_eq!((&first["success"], &first["success_count"]), (&json!(true), &json!(2)), "{first}");
+    let again = import("");
+    assert_eq!(
+        (&again["success"], &again["errors"][0]["error"]["status_code"]),
+        (&json!(false), &json!(409))
+    );
+    assert_eq!(import("?overwrite=true")["success_count_exception_list_items"], 1);
+    let copy =
+        client.post("/api/exception_lists/_duplicate?list_id=l&namespace_type=single", &json!({})).ok();
+    assert_eq!(copy["name"], "n [Duplicate]");
+    let copied = copy["list_id"].as_str().unwrap();
+    assert_eq!(client.get(&format!("{ITEMS}/_find?list_id={copied}&namespace_type=single")).ok()["total"], 2);
+}
+
+#[test]
+fn value_lists_need_their_index_and_are_kept_while_referred_to() {
+    let (_fake, client) = start();
+    let lists = "/api/lists";
+    let body = json!({ "id": "v", "name": "v", "description": "d", "type": "ip" });
+    assert_eq!((client.get("/api/lists/index").status, client.post(lists, &body).status), (404, 400));
+    client.post("/api/lists/index", &json!({})).ok();
+    assert_eq!(client.post("/api/lists/index", &json!({})).status, 409);
+    let made = client.post(lists, &body).ok();
+    assert_eq!((&made["version"], client.post(lists, &body).status), (&json!(1), 409));
+    assert_eq!(client.post(lists, &json!({ "name": "v", "description": "d", "type": "money" })).status, 400);
+    let renamed = client.patch(lists, &json!({ "id": "v", "name": "w", "_version": made["_version"] })).ok();
+    assert_eq!((&renamed["name"], &renamed["type"]), (&json!("w"), &json!("ip")));
+    assert_eq!(client.patch(lists, &json!({ "id": "v", "_version": made["_version"] })).status, 409);
+    client
+        .upload_to("/api/lists/items/_import?list_id=v", "ips.txt", "192.0.2.1\n192.0.2.2\n\n192.0.2.3\n")
+        .ok();
+    client.post("/api/lists/items", &json!({ "list_id": "v", "value": "192.0.2.4", "id": "four" })).ok();
+    let find = |query: &str| client.get(&format!("/api/lists/items/_find?list_id=v&per_page=3{query}")).ok();
+    let first = find("");
+    assert_eq!((&first["total"], first["data"].as_array().unwrap().len()), (&json!(4), 3));
+    let next = find(&format!("&cursor={}", first["cursor"].as_str().unwrap()));
+    assert_eq!(next["data"].as_array().unwrap().len(), 1);
+    client.put("/api/lists/items", &json!({ "id": "four", "value": "192.0.2.5" })).ok();
+    assert_eq!(client.get("/api/lists/items?list_id=v&value=192.0.2.5").ok()[0]["id"], "four");
+    client.delete("/api/lists/items?id=four").ok();
+    assert_eq!(client.get("/api/lists/items?id=four").status, 404);
+
+    client.post(LISTS, &list("l")).ok();
+    let entry = json!({ "field": "source.ip", "operator": "included", "type": "list", "list": { "id": "v", "type": "ip" } });
+    client.post(ITEMS, &item("l", "i", json!({ "entries": [entry] }))).ok();
+    assert_eq!(client.delete("/api/lists?id=v").status, 409);
+    client.delete("/api/lists?id=v&deleteReferences=true").ok();
+    assert_eq!(
+        (client.get("/api/lists?id=v").status, client.get(&format!("{ITEMS}?item_id=i")).status),
+        (404, 404)
+    );
+    client.upload_to("/api/lists/items/_import?type=keyword", "names.txt", "bob\n").ok();
+    assert_eq!(client.get("/api/lists/_find").ok()["data"][0]["id"], "names.txt");
+}

@@ -57,6 +57,7 @@ pub(super) fn dump(state: &State) -> Value {
         spaces.insert(
             name.clone(),
             json!({ "space": space.info, "rules": rules, "exception_lists": lists(&space.exceptions),
+                "value_lists": space.lists.iter().collect::<Vec<_>>(),
                 "connectors": space.connectors.values().collect::<Vec<_>>() }),
         );
     }

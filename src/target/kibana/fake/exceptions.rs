@@ -116,7 +116,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn key(self) -> &'static str {
+    pub(super) fn key(self) -> &'static str {
         if self == Kind::List { "list_id" } else { "item_id" }
     }
 
@@ -595,11 +595,7 @@ pub(super) fn import(
 ) -> Result<bool, Refusal> {
     let kind =
         if line.contains_key("entries") || line.contains_key("item_id") { Kind::Item } else { Kind::List };
-    let given: Object = line
-        .iter()
-        .filter(|(k, _)| kind.keys().iter().any(|(known, ..)| known == k))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
+    let given = written(line, kind);
     check(&given, kind, false)?;
     let namespace = namespace(&given);
     let own = text(&given, kind.key()).to_owned();
@@ -616,4 +612,17 @@ pub(super) fn import(
     }
     add(state, &call.space, &call.user, &given, kind)?;
     Ok(kind == Kind::Item)
+}
+
+/// Of an object as responses show it, the keys that a create takes.
+pub(super) fn written(shown: &Object, kind: Kind) -> Object {
+    let known = |key: &str| kind.keys().iter().any(|(k, ..)| *k == key);
+    let kept = shown.iter().filter(|(k, _)| known(k));
+    let mut out: Object = kept.map(|(k, v)| (k.clone(), v.clone())).collect();
+    for comment in out.get_mut("comments").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(comment) = comment.as_object_mut() {
+            comment.retain(|k, _| k == "comment");
+        }
+    }
+    out
 }

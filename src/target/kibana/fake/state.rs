@@ -2,6 +2,7 @@
 
 use super::exceptions::Exceptions;
 use super::faults::Faults;
+use super::lists::Lists;
 use super::refusal::Refusal;
 use super::user::User;
 use super::{Clock, Settings};
@@ -69,6 +70,7 @@ pub(super) struct Space {
     pub(super) info: Value,
     pub(super) rules: Rules,
     pub(super) exceptions: Exceptions,
+    pub(super) lists: Lists,
     /// Connectors by id.
     pub(super) connectors: BTreeMap<String, Value>,
 }
@@ -80,6 +82,7 @@ impl Space {
             info,
             rules: Rules::default(),
             exceptions: Exceptions::default(),
+            lists: Lists::default(),
             connectors: BTreeMap::new(),
         }
     }
