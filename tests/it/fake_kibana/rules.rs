@@ -293,3 +293,85 @@ fn a_preview_checks_the_rule_and_stores_nothing() {
     assert_eq!(preview(json!({ "severity": "x" })).status, 400);
     assert!(fake.rules("default").is_empty());
 }
+
+/// A rule of each type with more than the least, as a pack has it.
+fn one_of_each_type() -> Vec<Value> {
+    let threshold = json!({ "field": "user.name", "value": 5, "cardinality": [] });
+    let mapping =
+        json!([{ "entries": [{ "field": "source.ip", "type": "mapping", "value": "threat.indicator.ip" }] }]);
+    [
+        json!({ "type": "query", "index": ["logs-*"], "filters": [], "tags": ["b", "a"] }),
+        json!({ "type": "saved_query", "saved_id": "s" }),
+        json!({ "type": "eql", "language": "eql", "query": "any where true", "tiebreaker_field": "event.id" }),
+        json!({ "type": "esql", "language": "esql", "query": "from logs-* metadata _id" }),
+        json!({ "type": "threshold", "threshold": threshold, "alert_suppression": { "duration": { "value": 1, "unit": "h" } } }),
+        json!({ "type": "threat_match", "threat_query": "*:*", "threat_index": ["ti-*"], "threat_mapping": mapping }),
+        json!({ "type": "machine_learning", "anomaly_threshold": 50, "machine_learning_job_id": "job" }),
+        json!({ "type": "new_terms", "new_terms_fields": ["user.name"], "history_window_start": "now-14d" }),
+    ]
+    .into_iter()
+    .map(|more| {
+        let kind = more["type"].as_str().unwrap().to_owned();
+        let mut rule = rule(&kind, more);
+        if kind == "machine_learning" {
+            rule.as_object_mut().unwrap().remove("query");
+        }
+        let fields = json!([{ "name": "user.name", "type": "keyword" }]);
+        rule.as_object_mut().unwrap().insert("required_fields".to_owned(), fields);
+        rule
+    })
+    .collect()
+}
+
+#[test]
+fn writing_a_rule_again_changes_nothing_whatever_its_type() {
+    let (_fake, client) = start();
+    let settled = |mut rule: Value| {
+        let object = rule.as_object_mut().unwrap();
+        object.remove("updated_at");
+        rule
+    };
+    for body in one_of_each_type() {
+        let made = client.post(RULES, &body).ok();
+        assert_eq!(settled(client.put(RULES, &body).ok()), settled(made.clone()), "{body}");
+        // what was read can be written back
+        let mut read = made.clone();
+        let read_only = [
+            "id",
+            "created_at",
+            "created_by",
+            "updated_at",
+            "updated_by",
+            "revision",
+            "immutable",
+            "rule_source",
+        ];
+        read.as_object_mut().unwrap().retain(|k, _| !read_only.contains(&k.as_str()));
+        assert_eq!(settled(client.put(RULES, &read).ok()), settled(made.clone()), "{body}");
+        // an import takes the read-only keys too
+        assert_eq!(
+            client.import("?overwrite=true", std::slice::from_ref(&made)).ok()["success"],
+            true,
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn the_rules_of_the_pack_are_taken() {
+    let (fake, client) = start();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("generated");
+    let mut open = vec![folder];
+    let mut rules = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == "json") {
+            rules.push(serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap());
+        }
+    }
+    assert!(rules.len() > 10);
+    let answer = client.import("", &rules).ok();
+    assert_eq!((&answer["success"], &answer["errors"]), (&json!(true), &json!([])));
+    assert_eq!(fake.rules("default").len(), rules.len());
+}

@@ -16,6 +16,8 @@ mod faults;
 mod filter;
 mod find;
 mod http;
+#[cfg(test)]
+mod laws;
 mod lists;
 mod merge;
 mod platform;

@@ -285,7 +285,10 @@ impl Rules {
             }
         }
         for list in default_lists(&rule.body) {
-            self.default_lists.remove(list);
+            // seeded rules may share one
+            if self.default_lists.get(list) == Some(&at) {
+                self.default_lists.remove(list);
+            }
         }
         Some(rule)
     }
