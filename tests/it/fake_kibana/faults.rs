@@ -149,6 +149,8 @@ fn the_control_endpoints_need_no_headers_and_say_what_is_wrong() {
     assert_eq!(bare.get("/_fake/nowhere").status, 404);
     bare.fault(json!({ "kind": "overloaded", "times": 0 }));
     assert_eq!((client.get("/api/status").status, client.get("/api/status").status), (429, 429));
+    let faults = bare.get("/_fake/faults").ok();
+    assert_eq!((&faults[0]["kind"], &faults[0]["fired"]), (&json!("overloaded"), &json!(2)));
     bare.delete("/_fake/faults").ok();
     assert_eq!(client.get("/api/status").status, 200);
     assert_eq!(bare.get("/_fake/requests").ok().as_array().unwrap().len(), 3);

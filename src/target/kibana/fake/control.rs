@@ -1,7 +1,8 @@
 //! What a real Kibana does not have: `/_fake/…` shows and changes the state from outside, for tests and for
 //! the shell. Nothing here is checked like a request of the API.
 
-use super::exceptions::{self, Kind};
+use super::exception_form::Kind;
+use super::exceptions;
 use super::faults::{Fault, unknown};
 use super::http::{Reply, Request};
 use super::state::{Object, Rule, Source, Space, State};

@@ -1,7 +1,8 @@
 //! Exception lists as files: `_export`, `_import` and `_duplicate` of `/api/exception_lists` (contract 5).
 
 use super::call::Call;
-use super::exceptions::{self, Kind};
+use super::exception_form::{self, Kind};
+use super::exceptions;
 use super::http::Reply;
 use super::refusal::Refusal;
 use super::state::{Object, State};
@@ -46,7 +47,7 @@ pub(super) fn duplicate(state: &mut State, call: &Call<'_>) -> Result<Reply, Ref
     let name = format!("{} [Duplicate]", list.get("name").and_then(Value::as_str).unwrap_or(""));
     let fresh = |mut object: Object, kind: Kind| {
         object.remove(kind.key());
-        exceptions::written(&object, kind)
+        exception_form::written(&object, kind)
     };
     let mut copy = fresh(list, Kind::List);
     copy.insert("name".to_owned(), name.into());

@@ -5,7 +5,7 @@ use super::call::Call;
 use super::find;
 use super::http::Reply;
 use super::refusal::Refusal;
-use super::state::{Object, State};
+use super::state::{Object, State, text};
 use super::transfer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -61,10 +61,6 @@ impl Lists {
 
 fn lists<'a>(state: &'a mut State, call: &Call<'_>) -> Result<&'a mut Lists, Refusal> {
     Ok(&mut state.space(&call.space)?.lists)
-}
-
-fn text<'a>(object: &'a Object, key: &str) -> &'a str {
-    object.get(key).and_then(Value::as_str).unwrap_or("")
 }
 
 fn checked(given: &Object, needed: &[&str], known: &[&str]) -> Result<(), Refusal> {

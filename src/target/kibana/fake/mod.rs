@@ -11,6 +11,7 @@ mod connectors;
 mod control;
 mod edit;
 mod exception_files;
+mod exception_form;
 mod exceptions;
 mod faults;
 mod filter;

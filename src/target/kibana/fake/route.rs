@@ -1,7 +1,8 @@
 //! From a request to its answer: the space, the headers that Kibana wants (contract 1), the route.
 
 use super::call::Call;
-use super::exceptions::{self, Kind};
+use super::exception_form::Kind;
+use super::exceptions;
 use super::http::{Reply, Request};
 use super::refusal::Refusal;
 use super::state::State;

@@ -15,6 +15,11 @@ use std::collections::{BTreeMap, VecDeque};
 /// A JSON object.
 pub(super) type Object = Map<String, Value>;
 
+/// A text of an object; empty when it has none of this name.
+pub(super) fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
 /// How many requests the log keeps.
 const LOG: usize = 10_000;
 
@@ -155,7 +160,7 @@ pub(super) struct Key {
 
 impl Rule {
     pub(super) fn text(&self, key: &str) -> &str {
-        self.body.get(key).and_then(Value::as_str).unwrap_or("")
+        text(&self.body, key)
     }
 
     pub(super) fn rule_id(&self) -> &str {
