@@ -4,6 +4,7 @@
 mod ci;
 mod convert;
 mod diff;
+mod dev;
 mod explain;
 mod fields;
 mod files;
@@ -86,6 +87,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
 const PLUMBING: &[(&str, &str)] = &[
     ("convert [INPUT...]", "raw CloudTrail to ECS documents"),
     ("completions SHELL", "completions for your shell"),
+    ("dev kibana", "a fake Kibana to try on"),
 ];
 
 fn grouped(all: bool) -> String {
@@ -148,6 +150,7 @@ enum Verb {
     Diff(diff::DiffArgs),
     Convert(convert::ConvertArgs),
     Explain(explain::ExplainArgs),
+    Dev(dev::DevArgs),
     Fields(fields::FieldsArgs),
     /// Completions for your shell, printed
     Completions {
@@ -168,6 +171,7 @@ enum Verb {
 
 /// Verbs that are named in the documentation and not built yet.
 const LATER: &[&str] = &["fmt", "fixture", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -223,6 +227,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Diff(args) => diff::run(args, terminal),
         Verb::Convert(args) => convert::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
+        Verb::Dev(args) => dev::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),
         Verb::Completions { shell } => {
             let mut out = Vec::new();

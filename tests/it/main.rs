@@ -19,3 +19,4 @@ mod pack;
 mod replay;
 mod sandbox;
 mod transcripts;
+mod fake_kibana;

@@ -1,0 +1,3 @@
+//! Kibana's Detection Engine.
+
+pub mod fake;

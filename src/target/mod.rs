@@ -1,0 +1,3 @@
+//! Where rules go.
+
+pub mod kibana;
