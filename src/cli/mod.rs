@@ -3,8 +3,8 @@
 
 mod ci;
 mod convert;
-mod diff;
 mod dev;
+mod diff;
 mod explain;
 mod fields;
 mod files;
@@ -170,8 +170,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
-const LATER: &[&str] = &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "deploy", "plan", "pull", "import", "compile", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
