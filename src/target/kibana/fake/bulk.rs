@@ -6,6 +6,7 @@ use super::edit;
 use super::filter::Filter;
 use super::http::Reply;
 use super::refusal::Refusal;
+use super::rules::Writer;
 use super::state::{Rule, Source, State};
 use super::{merge, rules};
 use serde_json::{Value, json};
@@ -259,7 +260,7 @@ fn one(
             if let Some(links) = given.get_mut("exceptions_list").and_then(Value::as_array_mut) {
                 links.retain(|l| l.get("type").and_then(Value::as_str) != Some("rule_default"));
             }
-            Ok(Outcome::Created(rules::add(state, &call.space, &call.user, &given, Source::Internal)?))
+            Ok(Outcome::Created(rules::add(state, Writer::of(call), &given, Source::Internal)?))
         }
         _ => {
             if rule.immutable() && state.version < crate::schema::Version(8, 18, 0) {

@@ -1,7 +1,8 @@
 //! What a real Kibana does not have: `/_fake/…` shows and changes the state from outside, for tests and for
 //! the shell. Nothing here is checked like a request of the API.
 
-use super::exceptions::{self, Kind};
+use super::exception_form::Kind;
+use super::exceptions;
 use super::faults::{Fault, unknown};
 use super::http::{Reply, Request};
 use super::state::{Object, Rule, Source, Space, State};
@@ -57,6 +58,7 @@ pub(super) fn dump(state: &State) -> Value {
         spaces.insert(
             name.clone(),
             json!({ "space": space.info, "rules": rules, "exception_lists": lists(&space.exceptions),
+                "value_lists": space.lists.iter().collect::<Vec<_>>(),
                 "connectors": space.connectors.values().collect::<Vec<_>>() }),
         );
     }

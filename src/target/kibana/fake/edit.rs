@@ -131,9 +131,13 @@ impl Edit {
                 rule.body.insert("to".to_owned(), "now".into());
             }
             "rule_actions" => {
-                let version = state.version;
                 let Some(space) = state.spaces.get(space) else { return Ok(()) };
-                let mut around = Around { connectors: &space.connectors, server: &mut state.server, version };
+                let mut around = Around {
+                    connectors: &space.connectors,
+                    server: &mut state.server,
+                    version: state.version,
+                    needs_secrets: true,
+                };
                 let mut all =
                     merge::actions(self.value.get("actions"), self.value.get("throttle"), &mut around)?;
                 if verb == "add" {

@@ -34,6 +34,24 @@ pub enum FaultKind {
     EditAfter(Value),
 }
 
+impl FaultKind {
+    /// The kind as `/_fake/faults` calls it.
+    fn name(&self) -> &'static str {
+        match self {
+            FaultKind::Conflict => "conflict",
+            FaultKind::Overloaded => "overloaded",
+            FaultKind::TooManyRequests => "too_many_requests",
+            FaultKind::Status(..) => "status",
+            FaultKind::Reset => "reset",
+            FaultKind::Refuse => "refuse",
+            FaultKind::Slow(_) => "slow",
+            FaultKind::LostReply => "lost_reply",
+            FaultKind::Half => "half",
+            FaultKind::EditBefore(_) | FaultKind::EditAfter(_) => "edit",
+        }
+    }
+}
+
 /// A fault and the requests that it happens to. Without more it is the next request, once.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -178,7 +196,7 @@ impl Fault {
     }
 
     fn shown(&self) -> Value {
-        json!({ "kind": format!("{:?}", self.kind), "method": self.method, "path": self.path_text,
+        json!({ "kind": self.kind.name(), "method": self.method, "path": self.path_text,
             "space": self.space, "contains": self.contains, "after": self.after, "times": self.times,
             "matched": self.matched, "fired": self.fired })
     }

@@ -70,6 +70,8 @@ pub(super) struct Around<'a> {
     pub(super) connectors: &'a BTreeMap<String, Value>,
     pub(super) server: &'a mut Server,
     pub(super) version: Version,
+    /// Whether connectors without secrets are refused.
+    pub(super) needs_secrets: bool,
 }
 
 /// The rule that POST or PUT makes of a body. PUT keeps `rule_id`, and `version` and `enabled` where the
@@ -230,7 +232,7 @@ pub(super) fn actions(
             ordinary.push(Value::Object(action));
         }
     }
-    if !incomplete.is_empty() {
+    if around.needs_secrets && !incomplete.is_empty() {
         return Err(Refusal::siem(400, format!("Invalid connectors: {}", incomplete.join(", "))));
     }
     ordinary.extend(system);
@@ -324,8 +326,12 @@ mod tests {
             ("c".to_owned(), json!({ "connector_type_id": ".slack" })),
             ("s".to_owned(), json!({ "connector_type_id": ".cases", "is_system_action": true })),
         ]);
-        let mut around =
-            Around { connectors: &connectors, server: &mut state.server, version: Version(9, 5, 1) };
+        let mut around = Around {
+            connectors: &connectors,
+            server: &mut state.server,
+            version: Version(9, 5, 1),
+            needs_secrets: true,
+        };
         let given = given.as_object().unwrap();
         replaced(given, live.as_ref().and_then(Value::as_object), &mut around).unwrap()
     }

@@ -10,11 +10,16 @@ mod call;
 mod connectors;
 mod control;
 mod edit;
+mod exception_files;
+mod exception_form;
 mod exceptions;
 mod faults;
 mod filter;
 mod find;
 mod http;
+#[cfg(test)]
+mod laws;
+mod lists;
 mod merge;
 mod platform;
 mod refusal;

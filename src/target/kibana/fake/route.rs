@@ -1,12 +1,13 @@
 //! From a request to its answer: the space, the headers that Kibana wants (contract 1), the route.
 
 use super::call::Call;
-use super::exceptions::{self, Kind};
+use super::exception_form::Kind;
+use super::exceptions;
 use super::http::{Reply, Request};
 use super::refusal::Refusal;
 use super::state::State;
 use super::user::User;
-use super::{bulk, connectors, find, platform, rules, transfer};
+use super::{bulk, connectors, exception_files, find, lists, platform, rules, transfer};
 
 /// The version that all these routes have.
 const API_VERSION: &str = "2023-10-31";
@@ -95,6 +96,12 @@ fn routed(state: &mut State, call: &Call<'_>) -> Result<Reply, Refusal> {
         },
         ("POST", ["api", "alerting", "rule", id, "_update_api_key"]) => rules::renew_key(state, call, id),
         (method, ["api", "exception_lists", rest @ ..]) => {
+            match (method, rest) {
+                ("POST", ["_export"]) => return exception_files::export(state, call),
+                ("POST", ["_import"]) => return exception_files::import(state, call),
+                ("POST", ["_duplicate"]) => return exception_files::duplicate(state, call),
+                _ => {}
+            }
             let (kind, rest) = match rest {
                 ["items", rest @ ..] => (Kind::Item, rest),
                 rest => (Kind::List, rest),
@@ -108,6 +115,7 @@ fn routed(state: &mut State, call: &Call<'_>) -> Result<Reply, Refusal> {
                 _ => Err(not_found()),
             }
         }
+        (_, ["api", "lists", rest @ ..]) => lists::answer(state, call, rest),
         ("POST", ["api", "exceptions", "shared"]) => exceptions::shared(state, call),
         (method, ["api", "detection_engine", rest @ ..]) => match (method, rest) {
             ("GET", ["privileges"]) => platform::privileges(state, call),

@@ -24,19 +24,37 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Result<Reply, Refusa
     }
     // a side effect of the first rule (contract 2)
     super::exceptions::ensure_endpoint_list(state, &call.user);
-    let rule = add(state, &call.space, &call.user, &given, Source::Internal)?;
+    let rule = add(state, Writer::of(call), &given, Source::Internal)?;
     Ok(Reply::ok(&shown(state, &rule)))
+}
+
+/// Who writes, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Writer<'a> {
+    pub(super) space: &'a str,
+    pub(super) user: &'a User,
+    /// An import lets connectors without secrets pass (contract 3.3).
+    pub(super) importing: bool,
+    /// A fault stops between the two steps of an `enabled` that changes (contract 4.1).
+    pub(super) half: bool,
+}
+
+impl<'a> Writer<'a> {
+    /// The writer of a call.
+    pub(super) fn of(call: &'a Call<'_>) -> Writer<'a> {
+        Writer { space: &call.space, user: &call.user, importing: false, half: call.half }
+    }
 }
 
 /// Adds a checked rule to a space.
 pub(super) fn add(
     state: &mut State,
-    space: &str,
-    user: &User,
+    by: Writer<'_>,
     given: &Object,
     source: Source,
 ) -> Result<Rule, Refusal> {
-    let body = replaced(state, space, given, None)?;
+    let Writer { space, user, .. } = by;
+    let body = replaced(state, by, given, None)?;
     let id = state.server.id();
     merge::check_lists(state, space, &body, &id)?;
     let stamp = (state.server.now(), user.name.clone());
@@ -60,13 +78,17 @@ pub(super) fn add(
 /// The body that a full write makes, defaults filled.
 fn replaced(
     state: &mut State,
-    space: &str,
+    by: Writer<'_>,
     given: &Object,
     live: Option<&Object>,
 ) -> Result<Object, Refusal> {
-    let version = state.version;
-    let space = state.spaces.get(space).ok_or_else(|| Refusal::platform(404, "Not Found"))?;
-    let mut around = Around { connectors: &space.connectors, server: &mut state.server, version };
+    let space = state.spaces.get(by.space).ok_or_else(|| Refusal::platform(404, "Not Found"))?;
+    let mut around = Around {
+        connectors: &space.connectors,
+        server: &mut state.server,
+        version: state.version,
+        needs_secrets: !by.importing,
+    };
     merge::replaced(given, live, &mut around)
 }
 
@@ -118,25 +140,22 @@ pub(super) fn put(state: &mut State, call: &Call<'_>) -> Result<Reply, Refusal> 
     let given = body.as_object().cloned().unwrap_or_default();
     validate::semantics(&given, Form::Update, state.version)?;
     let live = named(state, &call.space, &given)?;
-    let (rule, whole) = replace(state, &call.space, &call.user, &given, live, call.half)?;
+    let (rule, whole) = replace(state, Writer::of(call), &given, live)?;
     if whole { Ok(Reply::ok(&shown(state, &rule))) } else { Err(cut_off()) }
 }
 
-/// Replaces a rule, as PUT and an overwriting import do. `half` stops between the two steps of an
-/// `enabled` that changes (contract 4.1): the flag tells whether all was done.
+/// Replaces a rule, as PUT and an overwriting import do. The flag tells whether all was done.
 pub(super) fn replace(
     state: &mut State,
-    space: &str,
-    user: &User,
+    by: Writer<'_>,
     given: &Object,
     live: Rule,
-    half: bool,
 ) -> Result<(Rule, bool), Refusal> {
     if given.get("type") != live.body.get("type") {
         return Err(merge::type_change(&live.body, given));
     }
-    let body = replaced(state, space, given, Some(&live.body))?;
-    write(state, space, user, live, body, half)
+    let body = replaced(state, by, given, Some(&live.body))?;
+    write(state, by, live, body)
 }
 
 /// `PATCH /api/detection_engine/rules`
@@ -148,11 +167,15 @@ pub(super) fn patch(state: &mut State, call: &Call<'_>) -> Result<Reply, Refusal
     let live = named(state, &call.space, &given)?;
     let body = {
         let space = state.spaces.get(&call.space).ok_or_else(|| Refusal::platform(404, "Not Found"))?;
-        let version = state.version;
-        let mut around = Around { connectors: &space.connectors, server: &mut state.server, version };
+        let mut around = Around {
+            connectors: &space.connectors,
+            server: &mut state.server,
+            version: state.version,
+            needs_secrets: true,
+        };
         merge::patched(&given, &live.body, &mut around)?
     };
-    let (rule, whole) = write(state, &call.space, &call.user, live, body, call.half)?;
+    let (rule, whole) = write(state, Writer::of(call), live, body)?;
     if whole { Ok(Reply::ok(&shown(state, &rule))) } else { Err(cut_off()) }
 }
 
@@ -161,14 +184,8 @@ fn cut_off() -> Refusal {
 }
 
 /// Stores a changed rule, counts its revision, renews its key (contract 4.1).
-fn write(
-    state: &mut State,
-    space: &str,
-    user: &User,
-    live: Rule,
-    mut body: Object,
-    half: bool,
-) -> Result<(Rule, bool), Refusal> {
+fn write(state: &mut State, by: Writer<'_>, live: Rule, mut body: Object) -> Result<(Rule, bool), Refusal> {
+    let Writer { space, user, half, .. } = by;
     merge::check_prebuilt(&live, &body)?;
     merge::check_lists(state, space, &body, &live.id)?;
     let flips = body.get("enabled") != live.body.get("enabled");
@@ -208,7 +225,7 @@ pub(super) fn preview(state: &mut State, call: &Call<'_>) -> Result<Reply, Refus
     validate::structure(&body, Form::Create)?;
     let given = body.as_object().cloned().unwrap_or_default();
     validate::semantics(&given, Form::Create, state.version)?;
-    let rule = replaced(state, &call.space, &given, None)?;
+    let rule = replaced(state, Writer::of(call), &given, None)?;
     let text = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or("");
     let mut errors = Vec::new();
     if text("language") == "kuery" {
@@ -255,7 +272,7 @@ pub(super) fn prepackaged(state: &mut State, call: &Call<'_>, install: bool) -> 
     if install {
         for id in &missing {
             let given = state.assets.get(id).cloned().unwrap_or_default();
-            add(state, &call.space, &call.user, &given, Source::External)?;
+            add(state, Writer::of(call), &given, Source::External)?;
         }
         return Ok(Reply::ok(&json!({ "rules_installed": missing.len(), "rules_updated": 0,
             "timelines_installed": 0, "timelines_updated": 0 })));

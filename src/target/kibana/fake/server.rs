@@ -34,6 +34,17 @@ struct Shared {
     open: Mutex<BTreeMap<u64, TcpStream>>,
 }
 
+impl Shared {
+    /// Waits, but not beyond the end of the server.
+    fn pause(&self, mut left: Duration) {
+        while !left.is_zero() && !self.stopping.load(Ordering::SeqCst) {
+            let step = left.min(Duration::from_millis(20));
+            thread::sleep(step);
+            left -= step;
+        }
+    }
+}
+
 /// A lock that a panic elsewhere does not poison for good.
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
@@ -183,7 +194,7 @@ fn answer(shared: &Shared, request: &Request) -> Seen {
     let is_bulk = path == "/api/detection_engine/rules/_bulk_action";
     let bulk = is_bulk.then(|| Turn::take(&shared.bulk));
     let crowded = bulk.as_ref().is_some_and(|turn| turn.number > MAX_BULK);
-    thread::sleep(shared.latency + fired.delay);
+    shared.pause(shared.latency + fired.delay);
     let mut state = lock(&shared.state);
     let (seen, status) = if fired.refuse {
         (Seen::Nothing, Value::Null)

@@ -2,6 +2,7 @@
 
 use super::exceptions::Exceptions;
 use super::faults::Faults;
+use super::lists::Lists;
 use super::refusal::Refusal;
 use super::user::User;
 use super::{Clock, Settings};
@@ -13,6 +14,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A JSON object.
 pub(super) type Object = Map<String, Value>;
+
+/// A text of an object; empty when it has none of this name.
+pub(super) fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or("")
+}
 
 /// How many requests the log keeps.
 const LOG: usize = 10_000;
@@ -69,6 +75,7 @@ pub(super) struct Space {
     pub(super) info: Value,
     pub(super) rules: Rules,
     pub(super) exceptions: Exceptions,
+    pub(super) lists: Lists,
     /// Connectors by id.
     pub(super) connectors: BTreeMap<String, Value>,
 }
@@ -80,6 +87,7 @@ impl Space {
             info,
             rules: Rules::default(),
             exceptions: Exceptions::default(),
+            lists: Lists::default(),
             connectors: BTreeMap::new(),
         }
     }
@@ -152,7 +160,7 @@ pub(super) struct Key {
 
 impl Rule {
     pub(super) fn text(&self, key: &str) -> &str {
-        self.body.get(key).and_then(Value::as_str).unwrap_or("")
+        text(&self.body, key)
     }
 
     pub(super) fn rule_id(&self) -> &str {
@@ -282,7 +290,10 @@ impl Rules {
             }
         }
         for list in default_lists(&rule.body) {
-            self.default_lists.remove(list);
+            // seeded rules may share one
+            if self.default_lists.get(list) == Some(&at) {
+                self.default_lists.remove(list);
+            }
         }
         Some(rule)
     }

@@ -32,7 +32,7 @@ impl Errors {
 
 /// `POST /api/detection_engine/rules/_import`
 pub(super) fn import(state: &mut State, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let file = part(call)?;
+    let file = ndjson(call)?;
     let text = String::from_utf8_lossy(&file);
     let (mut lists, mut items, mut connectors, mut rules) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut errors = Errors::default();
@@ -180,13 +180,14 @@ fn import_rule(
     }
     missing_actions(state, call, &line)?;
     relink(state, call, &mut line, &rule_id, errors)?;
+    let by = rules::Writer { importing: true, half: false, ..rules::Writer::of(call) };
     match live {
         Some(live) => {
-            rules::replace(state, &call.space, &call.user, &line, live, false)?;
+            rules::replace(state, by, &line, live)?;
         }
         None => {
             let source = if prebuilt { Source::External } else { Source::Internal };
-            rules::add(state, &call.space, &call.user, &line, source)?;
+            rules::add(state, by, &line, source)?;
         }
     }
     Ok(())
@@ -241,8 +242,14 @@ list_id: \"{list_id}\". Reference has been removed."
     Ok(())
 }
 
-/// The content of the part `file` of a multipart body.
-fn part(call: &Call<'_>) -> Result<Vec<u8>, Refusal> {
+/// An uploaded file.
+pub(super) struct File {
+    pub(super) name: String,
+    pub(super) content: Vec<u8>,
+}
+
+/// The part `file` of a multipart body.
+pub(super) fn file(call: &Call<'_>) -> Result<File, Refusal> {
     let kind = call.request.header("content-type").unwrap_or("");
     let boundary = kind.split(';').find_map(|p| p.trim().strip_prefix("boundary="));
     let (true, Some(boundary)) = (kind.to_ascii_lowercase().starts_with("multipart/form-data"), boundary)
@@ -257,18 +264,24 @@ fn part(call: &Call<'_>) -> Result<Vec<u8>, Refusal> {
         let Some(section) = body.get(start + mark.len()..end) else { break };
         let Some(split) = memmem::find(section, b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(section.get(..split).unwrap_or_default()).into_owned();
-        if !head.contains("name=\"file\"") {
-            continue;
+        if head.contains("name=\"file\"") {
+            let name = head.split("filename=\"").nth(1).and_then(|n| n.split('"').next()).unwrap_or("");
+            let content = section.get(split + 4..).unwrap_or_default();
+            let content = content.strip_suffix(b"\r\n").unwrap_or(content).to_vec();
+            return Ok(File { name: name.to_owned(), content });
         }
-        let name = head.split("filename=\"").nth(1).and_then(|n| n.split('"').next()).unwrap_or("");
-        if !name.ends_with(".ndjson") {
-            let extension = name.rsplit_once('.').map_or("", |(_, e)| e);
-            return Err(Refusal::siem(400, format!("Invalid file extension .{extension}")));
-        }
-        let content = section.get(split + 4..).unwrap_or_default();
-        return Ok(content.strip_suffix(b"\r\n").unwrap_or(content).to_vec());
     }
     Err(Refusal::request("body", "file: Required"))
+}
+
+/// An uploaded file of JSON lines, by its name.
+pub(super) fn ndjson(call: &Call<'_>) -> Result<Vec<u8>, Refusal> {
+    let file = file(call)?;
+    if file.name.ends_with(".ndjson") {
+        return Ok(file.content);
+    }
+    let extension = file.name.rsplit_once('.').map_or("", |(_, e)| e);
+    Err(Refusal::siem(400, format!("Invalid file extension .{extension}")))
 }
 
 /// `POST /api/detection_engine/rules/_export`

@@ -268,7 +268,10 @@ mod tests {
             "severity: Required"
         );
         assert_eq!(create(json!({ "tag": [] })), "Unrecognized key(s) in object: 'tag'");
-        assert_eq!(create(json!({ "threshold": {} })), "Unrecognized key(s) in object: 'threshold'");
+        assert_eq!(
+            create(json!({ "threshold": { "field": "a", "value": 1 } })),
+            "Unrecognized key(s) in object: 'threshold'"
+        );
         assert_eq!(create(json!({ "tags": null })), "tags: Expected array, received null");
         assert_eq!(create(json!({ "tags": [1] })), "tags.0: Expected string, received number");
         assert_eq!(
