@@ -3,10 +3,16 @@
 
 mod eval;
 mod expr;
+pub mod join;
+pub mod sample;
+pub mod sequence;
 
 pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
 pub use expr::{Comparison, Expr};
+pub use join::Item;
+pub use sample::Sample;
+pub use sequence::Sequence;
 
 use crate::es::{Context, Op, Reject, Test, prepare};
 use crate::schema::{FieldType, Resolved};
@@ -143,6 +149,10 @@ pub enum Stage {
         /// How far back a combination counts as seen.
         history: i128,
     },
+    /// Finds events in order; stands alone.
+    Sequence(Sequence),
+    /// Finds events with a common key in any order; stands alone.
+    Sample(Sample),
 }
 
 /// A query or rule, ready to run.
@@ -159,8 +169,49 @@ impl Plan {
     pub fn filter(&self) -> impl Iterator<Item = &Pred> {
         self.stages.iter().filter_map(|s| match s {
             Stage::Filter(p) => Some(p),
-            Stage::NewTerms { .. } => None,
+            _ => None,
         })
+    }
+
+    /// The sequence that it finds.
+    pub fn sequence(&self) -> Option<&Sequence> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Sequence(sequence) => Some(sequence),
+            _ => None,
+        })
+    }
+
+    /// The sample that it finds.
+    pub fn sample(&self) -> Option<&Sample> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Sample(sample) => Some(sample),
+            _ => None,
+        })
+    }
+
+    /// The items of its sequence or sample, in order, what ends a sequence last.
+    pub fn items(&self) -> Vec<&Item> {
+        match (self.sequence(), self.sample()) {
+            (Some(s), _) => s.steps.iter().map(|s| &s.item).chain(&s.until).collect(),
+            (None, Some(s)) => s.items.iter().collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// A set of texts of which the field `name` must hold one for a document to play any part, or `None`
+    /// where no such set is certain. This is what a prefilter may rely on.
+    pub fn required_values(&self, name: &str) -> Option<Vec<Box<str>>> {
+        let items = self.items();
+        if items.is_empty() {
+            return self.filter().find_map(|p| p.required_values(&self.fields, name));
+        }
+        let mut all = Vec::new();
+        for item in items {
+            all.extend(item.pred.required_values(&self.fields, name)?);
+        }
+        all.sort();
+        all.dedup();
+        Some(all)
     }
 }
 

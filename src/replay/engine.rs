@@ -214,11 +214,9 @@ impl Engine {
             let slots = rule.plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
             let new_terms = rule.plan.stages.iter().find_map(|s| match s {
                 Stage::NewTerms { fields, history } => Some((fields.clone(), *history)),
-                Stage::Filter(_) => None,
+                _ => None,
             });
-            let required =
-                rule.plan.filter().find_map(|p| p.required_values(&rule.plan.fields, "event.action"));
-            match required {
+            match rule.plan.required_values("event.action") {
                 Some(values) => values.into_iter().for_each(|v| dispatch.entry(v).or_default().push(i)),
                 None => always.push(i),
             }
