@@ -5,6 +5,9 @@
 //! the stage before, which is consumed even if time has run out; what stood at the stage is replaced.
 //! Stages go from last to first, so that an event never follows itself.
 
+#[cfg(test)]
+mod tests;
+
 use super::join::{self, Item, Match, Tuple};
 use super::{FieldId, Row, RunError};
 use crate::value::Value;
@@ -324,7 +327,7 @@ impl<'p> Machine<'p> {
             self.open.retain(|_, open| latest(open) >= median);
             self.forgotten += (before - self.open.len()) as u64;
         }
-        self.sweep_at = (self.open.len() * 2).max(FEW);
+        self.sweep_at = (self.open.len() * 2).max(FEW.min(self.room));
         if maxspan.is_none() {
             self.sweep_at = self.sweep_at.min(self.room);
         }
@@ -333,7 +336,7 @@ impl<'p> Machine<'p> {
     /// The complete sequences whose missing events did not come, in the order of their last events,
     /// those of one event by key; and how many open ones were forgotten.
     pub fn finish(self) -> (Vec<Found>, u64) {
-        let Machine { sequence, steps: _, unwanted, complete, forgotten, .. } = self;
+        let Machine { sequence, unwanted, complete, forgotten, .. } = self;
         let mut complete: Vec<(Tuple, Partial)> = complete
             .into_iter()
             .filter(|(key, partial)| undisturbed(sequence, key, &partial.times, &unwanted))
