@@ -5,12 +5,10 @@ use super::terminal::{Terminal, count, thousands};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::Context;
 use crate::lang::{Language, Settings, Shape, analyze, check_syntax};
-use crate::replay::input;
 use crate::plan::join::KeyValue;
 use crate::plan::sequence;
-use crate::replay::query::{
-    Answer, Catalogs, Group, Hit, Limits, Request, Source, run as run_query, schema,
-};
+use crate::replay::input;
+use crate::replay::query::{Answer, Catalogs, Group, Hit, Limits, Request, Source, run as run_query, schema};
 use crate::replay::records::Trouble;
 use crate::schema::{Fields, Layer, Version, parse_mapping};
 use crate::source::{QueryText, Source as Text};

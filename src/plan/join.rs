@@ -124,8 +124,20 @@ pub fn order(a: &[KeyValue], b: &[KeyValue], nulls_first: bool) -> Ordering {
         let null = |v: &KeyValue| *v == KeyValue::Null;
         let ordering = match (null(x), null(y)) {
             (true, true) => Ordering::Equal,
-            (true, false) => if nulls_first { Ordering::Less } else { Ordering::Greater },
-            (false, true) => if nulls_first { Ordering::Greater } else { Ordering::Less },
+            (true, false) => {
+                if nulls_first {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+            (false, true) => {
+                if nulls_first {
+                    Ordering::Greater
+                } else {
+                    Ordering::Less
+                }
+            }
             (false, false) => x.natural(y),
         };
         if ordering != Ordering::Equal {
@@ -188,10 +200,7 @@ impl Item {
 ///
 /// # Errors
 /// As [`Item::look`].
-pub(super) fn look<'p>(
-    items: impl Iterator<Item = &'p Item>,
-    row: &Row<'_>,
-) -> Result<Vec<Match>, RunError> {
+pub(super) fn look<'p>(items: impl Iterator<Item = &'p Item>, row: &Row<'_>) -> Result<Vec<Match>, RunError> {
     let mut out = Vec::new();
     for (i, item) in items.enumerate() {
         let keys = item.look(row)?;

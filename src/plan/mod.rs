@@ -12,12 +12,12 @@ pub use eval::{Row, RunError, Trace, trace};
 pub use expr::{Comparison, Expr};
 pub use join::Item;
 pub use sample::Sample;
-pub use sequence::Sequence;
+pub use sequence::{Occurrence, Sequence};
 
 use crate::es::{Context, Op, Reject, Test, prepare};
 use crate::schema::{FieldType, Resolved};
 use crate::source::Span;
-use crate::value::Access;
+use crate::value::{Access, Value};
 
 /// A field of a plan, by its place in [`Plan::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,6 +195,27 @@ impl Plan {
             (Some(s), _) => s.steps.iter().map(|s| &s.item).chain(&s.until).collect(),
             (None, Some(s)) => s.items.iter().collect(),
             (None, None) => Vec::new(),
+        }
+    }
+
+    /// Whether its answers are made of several documents each.
+    pub fn is_grouped(&self) -> bool {
+        self.stages.iter().any(|s| matches!(s, Stage::Sequence(_) | Stage::Sample(_)))
+    }
+
+    /// What a document is to its sequence or sample; `None` where it plays no part.
+    ///
+    /// # Errors
+    /// As [`Sequence::look`].
+    pub fn look(&self, row: &Row<'_>) -> Result<Option<Occurrence>, RunError> {
+        match (self.sequence(), self.sample()) {
+            (Some(sequence), _) => sequence.look(row),
+            (None, Some(sample)) => {
+                let matches = sample.look(row)?;
+                let occurrence = Occurrence { time: 0, tiebreaker: Value::Null, matches };
+                Ok((!occurrence.matches.is_empty()).then_some(occurrence))
+            }
+            (None, None) => Ok(None),
         }
     }
 

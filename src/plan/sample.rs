@@ -145,14 +145,16 @@ mod tests {
 
     #[test]
     fn a_dead_end_among_many_events_is_seen_at_once() {
-        let many: Vec<&[usize]> = std::iter::once(&[0, 4][..]).chain(vec![&[0, 1, 2, 3][..]; 3_000]).collect();
+        let many: Vec<&[usize]> =
+            std::iter::once(&[0, 4][..]).chain(vec![&[0, 1, 2, 3][..]; 3_000]).collect();
         assert_eq!(run(5, &many, 1), [[1, 2, 3, 4, 0]]);
     }
 
     #[test]
     fn keys_come_in_order_with_null_first_and_must_be_in_every_item() {
         let tuple = |v: KeyValue| -> Tuple { vec![v].into() };
-        let of = |keys: &[KeyValue], item: usize| Match { item, keys: keys.iter().cloned().map(tuple).collect() };
+        let of =
+            |keys: &[KeyValue], item: usize| Match { item, keys: keys.iter().cloned().map(tuple).collect() };
         let [a, b] = ["a", "b"].map(|s| KeyValue::Str(s.into()));
         let first = [of(&[b.clone(), KeyValue::Null, a.clone()], 0)];
         let second = [of(&[KeyValue::Null, b.clone()], 1)];

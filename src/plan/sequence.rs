@@ -225,6 +225,13 @@ impl<'p> Machine<'p> {
         self.log.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// The open sequences: their events, and the stage that each waits for.
+    pub fn waiting(&self) -> impl Iterator<Item = (Vec<usize>, usize)> {
+        self.open.values().flat_map(|open| {
+            open.iter().enumerate().filter_map(|(i, p)| Some((p.as_ref()?.events.clone(), i + 1)))
+        })
+    }
+
     /// Takes the next event. `number` is the caller's and must grow from call to call.
     pub fn feed(&mut self, number: usize, event: &Occurrence) {
         let sequence = self.sequence;

@@ -1,9 +1,11 @@
 //! Rules over events: what would have alerted.
 
+pub mod course;
 pub mod decision;
 mod engine;
 pub mod events;
 pub mod input;
+mod members;
 pub mod newterms;
 pub mod prefilter;
 pub mod query;

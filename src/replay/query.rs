@@ -8,10 +8,9 @@ use crate::es::{self, date};
 use crate::lang::cloudtrail::{Converter, Needs};
 use crate::lang::{Analysis, Language, Settings, Shape, analyze, eql};
 use crate::plan::join::{KeyValue, Tuple};
-use crate::plan::sequence::{self, Occurrence};
-use crate::plan::{Plan, Row, RunError};
+use crate::plan::{Occurrence, Plan, Row, RunError, sequence};
 use crate::schema::{Inference, Layer, Schema, Version, aws_cloudtrail, ecs};
-use crate::value::{Access, ProjectionBuilder, Scalar, Value as Typed};
+use crate::value::{Access, ProjectionBuilder, Scalar};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -200,14 +199,6 @@ fn group(
     answer: &mut Answer,
 ) {
     let mut found: Vec<(Place, Occurrence)> = Vec::new();
-    let read = |row: &Row<'_>| match (plan.sequence(), plan.sample()) {
-        (Some(sequence), _) => sequence.look(row),
-        (None, Some(sample)) => {
-            let matches = sample.look(row)?;
-            Ok((!matches.is_empty()).then_some(Occurrence { time: 0, tiebreaker: Typed::Null, matches }))
-        }
-        (None, None) => Ok(None),
-    };
     let mut builder = ProjectionBuilder::default();
     let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
     let projection = builder.build();
@@ -222,7 +213,7 @@ fn group(
                 return;
             }
         };
-        match read(&Row { fields: &plan.fields, document: &document, slots: &slots }) {
+        match plan.look(&Row { fields: &plan.fields, document: &document, slots: &slots }) {
             Ok(occurrence) => found.extend(occurrence.map(|o| (place, o))),
             Err(e) => {
                 failed.get_or_insert(e);
@@ -278,11 +269,8 @@ fn group(
 fn hit(event: &Event<'_>, name: &str, place: Place) -> Option<Hit> {
     let source = event.tree().ok()?;
     let own = source.pointer("/event/id").or_else(|| source.get("_id")).and_then(Value::as_str);
-    let id = event
-        .id
-        .clone()
-        .or_else(|| own.map(str::to_owned))
-        .unwrap_or_else(|| format!("{name}:{}", place.1));
+    let id =
+        event.id.clone().or_else(|| own.map(str::to_owned)).unwrap_or_else(|| format!("{name}:{}", place.1));
     Some(Hit { id, index: event.index.clone(), source, time: None, tiebreaker: None, place })
 }
 

@@ -12,4 +12,5 @@
 mod architecture;
 mod output;
 mod replay;
+mod sequence;
 mod transcripts;

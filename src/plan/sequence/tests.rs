@@ -15,7 +15,9 @@ fn step(missing: bool, runs: usize) -> Step {
 fn sequence(steps: &str, maxspan: Option<i128>, until: bool) -> Sequence {
     let steps = steps
         .split_whitespace()
-        .map(|s| step(s.starts_with('!'), s.chars().last().and_then(|c| c.to_digit(10)).unwrap_or(1) as usize))
+        .map(|s| {
+            step(s.starts_with('!'), s.chars().last().and_then(|c| c.to_digit(10)).unwrap_or(1) as usize)
+        })
         .collect();
     let until = until.then(|| step(false, 1).item);
     Sequence { steps, maxspan, until, time: FieldId(0), tiebreaker: None }
@@ -151,10 +153,8 @@ fn obvious(s: &Sequence, stream: &[Occurrence]) -> Vec<Found> {
         }
     }
     // a machine a key: they have nothing to do with each other
-    let stages: Vec<usize> = (0..s.steps.len())
-        .filter(|i| !s.steps[*i].missing)
-        .flat_map(|i| vec![i; s.steps[i].runs])
-        .collect();
+    let stages: Vec<usize> =
+        (0..s.steps.len()).filter(|i| !s.steps[*i].missing).flat_map(|i| vec![i; s.steps[i].runs]).collect();
     let n = stages.len();
     let mut out = Vec::new();
     for key in keys {
