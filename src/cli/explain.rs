@@ -8,9 +8,10 @@ use crate::diag::{CODES, Code, Severity, did_you_mean};
 use crate::es::date;
 use crate::lang::Shape;
 use crate::lang::cloudtrail::{Converter, Options};
+use crate::lang::rule::length;
 use crate::pack::{CompiledRule, TestEvent};
 use crate::plan::{Occurrence, Plan, Stage};
-use crate::replay::course::{Happening, course, span};
+use crate::replay::course::{Happening, course};
 use crate::replay::{Engine, Examined, RunRule, input};
 use crate::trial::short;
 use clap::Args;
@@ -150,7 +151,7 @@ fn grouped_lines(plan: &Plan, query: &str) -> Vec<String> {
     let steps = plan.sequence().map(|s| s.steps.as_slice());
     match plan.sequence() {
         Some(s) => {
-            let within = s.maxspan.map_or_else(String::new, |m| format!(" within {}", span(m)));
+            let within = s.maxspan.map_or_else(String::new, |m| format!(" within {}", length(m)));
             out.push(format!("events in this order{within}"));
         }
         None => out.push("an event for each of these, in any order".to_owned()),

@@ -252,6 +252,19 @@ impl Pred {
         Pred::Not(Box::new(self))
     }
 
+    /// Whether both ask the same, wherever they stand in the query.
+    pub fn same(&self, other: &Pred) -> bool {
+        let all = |a: &[Pred], b: &[Pred]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
+        match (self, other) {
+            (Pred::Const(a), Pred::Const(b)) => a == b,
+            (Pred::And(a), Pred::And(b)) | (Pred::Or(a), Pred::Or(b)) => all(a, b),
+            (Pred::Not(a), Pred::Not(b)) => a.same(b),
+            (Pred::Leaf(a), Pred::Leaf(b)) => (a.field, &a.op, &a.tests) == (b.field, &b.op, &b.tests),
+            (Pred::Script(a), Pred::Script(b)) => (&a.expr, &a.fields) == (&b.expr, &b.fields),
+            _ => false,
+        }
+    }
+
     /// Calls `f` on every leaf and script, with whether an odd number of negations stands above it.
     pub fn visit<'p>(&'p self, f: &mut dyn FnMut(&'p Pred, bool)) {
         fn go<'p>(p: &'p Pred, negated: bool, f: &mut dyn FnMut(&'p Pred, bool)) {

@@ -3,6 +3,7 @@
 
 use super::RunRule;
 use super::decision::item_text;
+use crate::lang::rule::length;
 use crate::plan::sequence::{self, Change, MAX_OPEN, Machine};
 use crate::plan::{Occurrence, Sequence};
 
@@ -69,7 +70,7 @@ impl Teller<'_> {
 
     fn seconds(&self, from: usize, to: usize) -> String {
         let time = |e: usize| self.events.get(e).map_or(0, |(_, o)| o.time);
-        span(time(to) - time(from))
+        length(time(to) - time(from))
     }
 
     fn tell(&self, change: &Change, found: &[Vec<usize>]) -> Happening {
@@ -91,7 +92,7 @@ impl Teller<'_> {
             }
             Change::Expired { event, stage, events } => {
                 let after = events.first().map_or_else(String::new, |first| self.seconds(*first, *event));
-                let maxspan = self.sequence.maxspan.map(span).unwrap_or_default();
+                let maxspan = self.sequence.maxspan.map(length).unwrap_or_default();
                 let text = format!(
                     "would be {}, but comes {after} after the first, and maxspan is {maxspan}: {} cannot go on",
                     self.place(*stage),
@@ -115,33 +116,5 @@ impl Teller<'_> {
         };
         about.insert(0, event);
         Happening { text: format!("{} {text}", self.names(&[event])), events: self.ids(&about) }
-    }
-}
-
-/// A span of time in nanoseconds as people write it: `90s`, `1.5s`, `2d`.
-pub fn span(nanos: i128) -> String {
-    let millis = nanos / 1_000_000;
-    for (unit, n) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if millis >= n && millis % n == 0 {
-            return format!("{}{unit}", millis / n);
-        }
-    }
-    if nanos % 1_000_000 == 0 && millis < 1_000 {
-        return format!("{millis}ms");
-    }
-    format!("{}s", nanos as f64 / 1e9)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_told_in_the_largest_whole_unit() {
-        let ms = 1_000_000;
-        assert_eq!(span(90_000 * ms), "90s");
-        assert_eq!(span(120_000 * ms), "2m");
-        assert_eq!(span(1_500 * ms), "1.5s");
-        assert_eq!(span(20 * ms), "20ms");
     }
 }

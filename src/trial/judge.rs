@@ -3,6 +3,7 @@
 
 use super::{Failure, Outcome, Texts, short};
 use crate::es::date::{self, Nanos};
+use crate::lang::rule::length;
 use crate::pack::{Case, Expect, ExpectedAlert};
 use crate::replay::course::course;
 use crate::replay::{Alert, Engine, Examined, Report};
@@ -148,17 +149,6 @@ fn absence(
 
 fn date_text(at: Nanos) -> String {
     date::format(at).replace(".000Z", "Z")
-}
-
-/// `14d`, `90m`.
-fn length(nanos: Nanos) -> String {
-    let seconds = nanos / 1_000_000_000;
-    for (unit, n) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
-        if seconds % n == 0 && seconds >= n {
-            return format!("{}{unit}", seconds / n);
-        }
-    }
-    format!("{seconds}s")
 }
 
 /// Whether an alert is what a test expects.

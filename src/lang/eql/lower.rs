@@ -22,8 +22,8 @@ pub(super) struct Lower<'c> {
 }
 
 impl Lower<'_> {
-    /// The condition of a filter, its category included.
-    pub(super) fn filter(&mut self, f: &Checked<'_>) -> Pred {
+    /// The condition of a filter, its category included, and what other items add to it.
+    pub(super) fn filter(&mut self, f: &Checked<'_>, added: &[Node<'_>]) -> Pred {
         let mut parts = Vec::new();
         if let Some((column, name)) = &f.category {
             let op = Op::Term(Literal::Str(name.text.clone()), Case::Sensitive);
@@ -31,8 +31,16 @@ impl Lower<'_> {
         }
         match self.pred(&f.condition) {
             Pred::And(more) if !parts.is_empty() => parts.extend(more),
-            Pred::Const(true) if !parts.is_empty() => {}
+            Pred::Const(true) if !parts.is_empty() || !added.is_empty() => {}
+            Pred::And(more) if !added.is_empty() => parts.extend(more),
             other => parts.push(other),
+        }
+        for clause in added {
+            let pred = self.pred(clause);
+            // the places of two equal clauses differ
+            if !parts.iter().any(|p| p.same(&pred)) {
+                parts.push(pred);
+            }
         }
         Pred::all(parts)
     }

@@ -42,13 +42,14 @@ mod limit;
 mod lower;
 mod parser;
 mod print;
+mod propagate;
 #[cfg(test)]
 mod tests;
 mod typed;
 
 pub use ast::{
     At, Body, CompareOp, Expr, ExprKind, FieldRef, Filter, Group, Item, Literal, MatchOp, Maxspan,
-    Membership, Name, Query, Sequence, Unit,
+    Membership, Name, Pipe, Query, Sequence, Unit,
 };
 pub use limit::{Window, combine};
 
@@ -87,7 +88,7 @@ pub(super) fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analy
             Body::Sequence(_) | Body::Join(_) => Shape::Sequence,
             Body::Sample(_) => Shape::Sample,
         },
-        pipes: query.pipes.clone(),
+        pipes: query.pipes.iter().map(|p| p.cut).collect(),
         ..Analysis::default()
     };
     let mut checker = Checker { schema, settings, text, found: Vec::new() };
@@ -111,11 +112,17 @@ pub(super) fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analy
     let Some(checked) = checked.filter(|_| !analysis.has_errors()) else { return analysis };
 
     let mut lower = Lower { context: &settings.context, fields: Default::default(), found: Vec::new() };
+    let whole: Vec<Vec<&Key<'_>>> =
+        keys.iter().map(|own| shared.iter().chain(own).flatten().collect()).collect();
+    let written = query.items();
+    let comes = |i: usize| written.get(i).is_some_and(|item| !item.missing);
+    let added = propagate::clauses(&checked, &whole, &comes);
     let mut items: Vec<plan::Item> = Vec::with_capacity(checked.len());
-    for ((filter, own), (written, _)) in checked.iter().zip(&keys).zip(query.filters()) {
-        let keys: Vec<&Key<'_>> = shared.iter().chain(own).flatten().collect();
-        let pred = lower.filter(filter);
-        items.push(lower.item(pred, &keys, written.at.0));
+    for (((filter, keys), clauses), (written, _)) in
+        checked.iter().zip(&whole).zip(&added).zip(query.filters())
+    {
+        let pred = lower.filter(filter, clauses);
+        items.push(lower.item(pred, keys, written.at.0));
     }
     let stage = stage(&query.body, items, &mut lower, schema, settings);
     analysis.diagnostics.append(&mut lower.found);
