@@ -7,7 +7,7 @@ use super::parser::shorten;
 use super::print;
 use super::typed::{Column, Node, NodeKind, Ty, article};
 use crate::diag::{Code, Diagnostic, Severity};
-use crate::es::regexp::{Regexp, RegexpError};
+use crate::es::regexp::Regexp;
 use crate::es::{Case, Reject};
 use crate::func::{Arithmetic, Type};
 use crate::lang::{Settings, resolve};
@@ -508,10 +508,8 @@ impl<'s> Checker<'s> {
             let prepared =
                 if plain { Regexp::new(text, insensitive) } else { Regexp::java(text, insensitive) };
             if let Err(e) = prepared {
-                let code =
-                    if matches!(e, RegexpError::Unsupported { .. }) { Code::RP9001 } else { Code::RP0102 };
                 let message = format!("in the regular expression, {e}");
-                self.found.push(Diagnostic::new(code, message).at(*at, ""));
+                self.found.push(Diagnostic::new(Code::RP0102, message).at(*at, ""));
                 whole = false;
             }
         }

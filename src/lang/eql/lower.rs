@@ -173,7 +173,7 @@ impl Lower<'_> {
                 if let Some(field) = c.field {
                     let name = field.parent.as_deref().unwrap_or(&field.name);
                     // Elasticsearch's verifier lets it pass; the search then fails or finds nothing
-                    let ours = matches!(reject.code, Code::RP9001 | Code::RP0102);
+                    let ours = reject.code == Code::RP0102;
                     let mut d = resolve::refused(field, name, reject, span);
                     if !ours {
                         d = d.severity(Severity::Warning).note("this clause can never match");
