@@ -28,7 +28,7 @@ pub(super) struct Member {
 
 /// The most events that one rule may hold, in all files together; with more, its sequences are not
 /// looked for, and the run says so. About half a kilobyte each.
-pub(super) const MAX_MEMBERS: u64 = 2_000_000;
+pub const MAX_MEMBERS: u64 = 2_000_000;
 
 /// The events that one file has for a rule, or all files.
 #[derive(Debug)]

@@ -12,3 +12,4 @@ pub mod query;
 pub mod records;
 
 pub use engine::{Alert, Engine, Evidence, Examined, Problem, ProblemKind, Report, RunRule};
+pub use members::MAX_MEMBERS;

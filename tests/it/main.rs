@@ -11,6 +11,7 @@
 
 mod architecture;
 mod output;
+mod reference;
 mod replay;
 mod sequence;
 mod transcripts;
