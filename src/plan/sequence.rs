@@ -72,6 +72,8 @@ pub enum Change {
     Expired { event: usize, stage: usize, events: Vec<usize> },
     /// The event satisfies `until`, so this open sequence is lost.
     Ended { event: usize, events: Vec<usize> },
+    /// The event found no open sequence of its key that it could extend.
+    Idle { event: usize, stage: usize },
     /// The event completed a sequence.
     Completed { event: usize, events: Vec<usize> },
 }
@@ -269,7 +271,12 @@ impl<'p> Machine<'p> {
                 let open = self.open.get_mut(key).and_then(|open| open.get_mut(before));
                 match open.and_then(Option::take) {
                     Some(partial) => partial,
-                    None => return,
+                    None => {
+                        if let Some(log) = &mut self.log {
+                            log.push(Change::Idle { event: number, stage });
+                        }
+                        return;
+                    }
                 }
             }
         };

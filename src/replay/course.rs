@@ -104,6 +104,10 @@ impl Teller<'_> {
                 let until = item_text(self.rule, self.sequence.steps.len());
                 (*event, events.clone(), format!("satisfies {until}: {} cannot go on", self.names(events)))
             }
+            Change::Idle { event, stage } => {
+                let text = format!("could be {}, but none of its key has got that far", self.place(*stage));
+                (*event, Vec::new(), text)
+            }
             Change::Completed { event, events } => {
                 let before = events.split_last().map_or(&[][..], |(_, b)| b);
                 let after =

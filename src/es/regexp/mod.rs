@@ -272,7 +272,8 @@ mod tests {
     fn concat(a: &[bool], b: &[bool]) -> Vec<bool> {
         let texts = texts();
         let holds = |set: &[bool], t: &str| set[texts.iter().position(|x| x == t).unwrap()];
-        let split = |t: &String| (0..=t.len()).any(|i| holds(a, &t[..i]) && holds(b, &t[i..]));
+        let split =
+            |t: &String| (0..=t.len()).map(|i| t.split_at(i)).any(|(x, y)| holds(a, x) && holds(b, y));
         texts.iter().map(split).collect()
     }
 

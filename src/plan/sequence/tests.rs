@@ -132,6 +132,7 @@ fn a_log_tells_why_a_sequence_did_not_come() {
             Change::Expired { event: 1, stage, events },
             Change::Opened { event: 2, replaced: None },
             Change::Ended { event: 3, events: vec![2] },
+            Change::Idle { event: 4, stage },
             Change::Opened { event: 4, replaced: None },
             Change::Completed { event: 5, events: vec![4, 5] },
         ]
