@@ -10,6 +10,7 @@ mod tests;
 
 use super::join::{self, Item, Match, Tuple};
 use super::{FieldId, Row, RunError};
+use crate::schema::Kind;
 use crate::value::Value;
 use rustc_hash::FxHashMap;
 use std::cmp::Ordering;
@@ -25,7 +26,8 @@ pub struct Sequence {
     pub until: Option<Item>,
     /// The field that orders events, a date.
     pub time: FieldId,
-    /// The field that orders events of one instant.
+    /// The field that orders events of one instant; of type [`Kind::Other`] where nothing maps it, its
+    /// values are then compared as the JSON types that they are.
     pub tiebreaker: Option<FieldId>,
 }
 
@@ -82,6 +84,13 @@ pub enum Change {
 /// longest are forgotten. Sequences with a `maxspan` are forgotten when their time is over.
 pub const MAX_OPEN: usize = 1_000_000;
 
+impl Occurrence {
+    /// How many keys it holds, which is what its memory goes by.
+    pub fn weight(&self) -> usize {
+        self.matches.iter().map(|m| m.keys.len()).sum()
+    }
+}
+
 impl Sequence {
     /// What an event is to this sequence; `None` where it plays no part.
     ///
@@ -111,7 +120,12 @@ impl Sequence {
         };
         let mut tiebreaker = Value::Null;
         if let Some(field) = self.tiebreaker {
-            let mut values = row.values(field);
+            let native = row.fields.get(field).is_some_and(|f| f.types.iter().all(|t| t.kind == Kind::Other));
+            let mut values = if native {
+                row.cell(field).values.iter().map(Value::of_scalar).collect()
+            } else {
+                row.values(field)
+            };
             if values.len() > 1 {
                 return Err(RunError(format!(
                     "the tiebreaker field `{}` must hold at most one value, found {}",

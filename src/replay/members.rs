@@ -27,7 +27,8 @@ pub(super) struct Member {
 }
 
 /// The most events that one rule may hold, in all files together; with more, its sequences are not
-/// looked for, and the run says so. About half a kilobyte each.
+/// looked for, and the run says so. About half a kilobyte each. An event counts once for each item that
+/// it satisfies and each of its keys.
 pub const MAX_MEMBERS: u64 = 2_000_000;
 
 /// The events that one file has for a rule, or all files.
@@ -45,7 +46,8 @@ impl Members {
     }
 
     pub fn push(&mut self, member: Member) {
-        if self.count.fetch_add(1, Ordering::Relaxed) < self.room {
+        let weight = member.occurrence.weight() as u64;
+        if self.count.fetch_add(weight, Ordering::Relaxed) + weight <= self.room {
             self.list.push(member);
         } else {
             // there will be no answer, so nothing needs to be kept
@@ -63,8 +65,8 @@ impl Members {
         let count = self.count.load(Ordering::Relaxed);
         if count > self.room {
             let message = format!(
-                "{}: {count} events satisfy some item of the query, more than the {} that are searched; \
-                 narrow its items, or replay less at once",
+                "{}: the items of the query match {count} times, more than the {} that are searched; \
+                 narrow them, or replay less at once",
                 run.name, self.room
             );
             return (Vec::new(), vec![message]);
@@ -145,12 +147,17 @@ fn group(run: &RunRule, key: &Tuple) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::join::Match;
     use crate::value::Value;
 
     #[test]
     fn with_too_many_events_nothing_is_kept_and_the_rule_says_so() {
         let member = || Member {
-            occurrence: Occurrence { time: 0, tiebreaker: Value::Null, matches: Vec::new() },
+            occurrence: Occurrence {
+                time: 0,
+                tiebreaker: Value::Null,
+                matches: vec![Match { item: 0, keys: vec![Vec::new().into()] }],
+            },
             id: String::new(),
             time: None,
             file: "f".into(),
@@ -177,6 +184,6 @@ mod tests {
         };
         let (alerts, trouble) = a.alerts(0, &run);
         assert!(alerts.is_empty());
-        assert!(trouble[0].starts_with("x/y: 4 events"), "{trouble:?}");
+        assert!(trouble[0].starts_with("x/y: the items of the query match 4 times"), "{trouble:?}");
     }
 }

@@ -17,6 +17,10 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+/// How often the items of a sequence or sample may match, a document counted for each item and key: they
+/// are kept in memory, about a quarter of a kilobyte each.
+pub const MAX_MATCHES: usize = 10_000_000;
+
 /// Where documents come from; read twice when types must be looked for.
 #[derive(Debug)]
 pub enum Source {
@@ -203,6 +207,7 @@ fn group(
     let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
     let projection = builder.build();
     let mut bad = Vec::new();
+    let mut matches = 0;
     let (documents, failed) = (&mut answer.documents, &mut answer.failed);
     answer.unread = each(request, converter, &Needs::all(), bytes, None, &mut |event, name, place| {
         *documents += 1;
@@ -214,13 +219,21 @@ fn group(
             }
         };
         match plan.look(&Row { fields: &plan.fields, document: &document, slots: &slots }) {
-            Ok(occurrence) => found.extend(occurrence.map(|o| (place, o))),
+            Ok(Some(occurrence)) if matches <= MAX_MATCHES => {
+                matches += occurrence.weight();
+                found.push((place, occurrence));
+            }
+            Ok(_) => {}
             Err(e) => {
                 failed.get_or_insert(e);
             }
         }
     });
     answer.unread.extend(bad);
+    if matches > MAX_MATCHES {
+        let message = format!("its items match more than {MAX_MATCHES} times; narrow them, or look at less");
+        answer.failed.get_or_insert(RunError(message));
+    }
     if answer.failed.is_some() {
         return;
     }

@@ -6,6 +6,7 @@ use rulepack::lang::eql::{CompareOp, MatchOp, Membership, Unit};
 use rulepack::lang::{self, Settings, analyze};
 use rulepack::plan::{join, sequence};
 use rulepack::replay::MAX_MEMBERS;
+use rulepack::replay::query::MAX_MATCHES;
 use rulepack::schema::{Schema, Version, ecs};
 use std::fmt::Write;
 use std::path::Path;
@@ -97,9 +98,10 @@ fn limits() -> String {
         let _ = writeln!(out, "| {limit} | {beyond} |");
     };
     row(
-        format!("{} events that satisfy some item of one rule", thousands(MAX_MEMBERS)),
+        format!("{} matches of the items of one rule", thousands(MAX_MEMBERS)),
         "`replay` says that the rule was not searched",
     );
+    row(format!("{} matches of the items of a query", thousands(MAX_MATCHES as u64)), "the query fails");
     row(
         format!("{} keys with open sequences, without `maxspan`", thousands(sequence::MAX_OPEN as u64)),
         "those that waited longest are given up, and counted",

@@ -105,6 +105,21 @@ fn an_event_without_a_time_is_a_problem_of_the_rule() {
 }
 
 #[test]
+fn a_tiebreaker_that_nothing_maps_is_compared_as_what_it_is() {
+    let settings = Settings { tiebreaker_field: Some("n".into()), ..Settings::default() };
+    let query = "sequence [any where a == 1] [any where a == 2]";
+    let plan = analyze(Language::Eql, query, &Schema::none(), &settings).plan.unwrap();
+    let engine = engine(&[RunRule { plan, query: query.into(), index: Vec::new(), ..rule(KEY_THEN_POLICY) }]);
+    let event = |id: &str, a: u8, n: u8| json!({ "_id": id, "@timestamp": "2026-01-05T10:00:00Z", "ecs": { "version": "8.0" }, "a": a, "n": n });
+    let run = |x: Value, y: Value| {
+        let text = format!("{x}\n{y}\n");
+        engine.run_texts(&[("x", text.as_bytes())], &[], None).alerts.len()
+    };
+    assert_eq!(run(event("1", 2, 10), event("2", 1, 9)), 1);
+    assert_eq!(run(event("1", 1, 10), event("2", 2, 9)), 0);
+}
+
+#[test]
 fn the_course_tells_what_an_open_sequence_died_of() {
     let query = format!("{KEY_THEN_POLICY}\nuntil [iam where event.action == \"DeleteUser\"]");
     let rules = [rule(&query)];

@@ -155,7 +155,7 @@ fn stage(
                 maxspan: s.maxspan.map(Maxspan::nanos),
                 until,
                 time: lower.implied(schema, &settings.timestamp_field, Kind::Date),
-                tiebreaker: tiebreaker.map(|t| lower.implied(schema, t, Kind::Keyword)),
+                tiebreaker: tiebreaker.map(|t| lower.implied(schema, t, Kind::Other)),
             })
         }
         Body::Sample(_) => Stage::Sample(Sample { items }),
