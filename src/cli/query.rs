@@ -5,8 +5,10 @@ use super::terminal::{Terminal, count, thousands};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::Context;
 use crate::lang::{Language, Settings, Shape, analyze, check_syntax};
+use crate::plan::join::KeyValue;
+use crate::plan::sequence;
 use crate::replay::input;
-use crate::replay::query::{Answer, Catalogs, Hit, Request, Source, run as run_query, schema};
+use crate::replay::query::{Answer, Catalogs, Group, Hit, Limits, Request, Source, run as run_query, schema};
 use crate::schema::{Fields, Layer, Version, parse_mapping};
 use crate::source::{QueryText, Source as Text};
 use clap::{Args, ValueEnum};
@@ -168,7 +170,13 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         Ok(found) => found,
         Err(why) => return usage(&why, terminal),
     };
-    let request = Request { language, text: text.text(), mappings, catalogs, settings, sources: &sources };
+    let limits = Limits {
+        size: args.size,
+        tail: args.result_position == Position::Tail,
+        samples_per_key: args.max_samples_per_key,
+    };
+    let request =
+        Request { language, text: text.text(), mappings, catalogs, settings, sources: &sources, limits };
     let bytes = Arc::new(AtomicU64::new(0));
     let mut answer = run_query(&request, &bytes);
     let found = relocated(std::mem::take(&mut answer.analysis.diagnostics), &text, &source);
@@ -183,18 +191,11 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         return Exit::Findings;
     }
     if answer.analysis.plan.is_none() {
-        let what = match answer.analysis.shape {
-            Shape::Sequence => "EQL sequences are not supported yet",
-            Shape::Sample => "EQL samples are not supported yet",
-            Shape::Table | Shape::Events => "running this query is not supported yet",
-        };
-        terminal.complain(&Diagnostic::new(Code::RP9001, what));
+        terminal.complain(&Diagnostic::new(Code::RP9001, "running this query is not supported yet"));
         return Exit::Findings;
     }
-    let total = answer.hits.len();
-    cut(&mut answer, language, args.size, args.result_position == Position::Tail);
-    print(&answer, language, args.format, total, terminal);
-    finish(&answer, total, skipped, args.format, terminal)
+    print(&answer, language, args.format, terminal);
+    finish(&answer, skipped, args.format, terminal)
 }
 
 fn usage(why: &str, terminal: &mut Terminal) -> Exit {
@@ -289,32 +290,58 @@ fn text_of(input: &mut dyn Read) -> Result<Source, String> {
     Ok(Source::Text { name: "stdin".to_owned(), text })
 }
 
-/// Cuts the hits to what the language returns.
-fn cut(answer: &mut Answer, language: Language, size: Option<usize>, tail: bool) {
-    if language != Language::Eql {
-        if let Some(size) = size {
-            answer.hits.truncate(size);
-        }
-        return;
-    }
-    let window = crate::lang::eql::combine(size.unwrap_or(10), tail, &answer.analysis.pipes);
-    let range = window.of_events(answer.hits.len());
-    answer.hits = std::mem::take(&mut answer.hits).drain(range).collect();
-}
-
-fn print(answer: &Answer, language: Language, format: Answers, total: usize, terminal: &mut Terminal) {
+fn print(answer: &Answer, language: Language, format: Answers, terminal: &mut Terminal) {
+    let grouped = answer.analysis.shape != Shape::Events;
     match format {
         Answers::Json => {
-            let hits: Vec<Value> = answer.hits.iter().map(hit_json).collect();
-            let body = if language == Language::Eql {
-                json!({ "hits": { "total": { "value": total, "relation": "eq" }, "events": hits } })
-            } else {
-                json!({ "hits": { "total": { "value": total, "relation": "eq" }, "hits": hits } })
+            let (key, results): (&str, Vec<Value>) = match language {
+                _ if grouped => ("sequences", answer.groups.iter().map(group_json).collect()),
+                Language::Eql => ("events", answer.hits.iter().map(hit_json).collect()),
+                _ => ("hits", answer.hits.iter().map(hit_json).collect()),
             };
-            terminal.line(&body.to_string());
+            let mut hits = serde_json::Map::new();
+            hits.insert("total".to_owned(), json!({ "value": answer.total, "relation": "eq" }));
+            hits.insert(key.to_owned(), results.into());
+            terminal.line(&json!({ "hits": hits }).to_string());
         }
-        Answers::Ndjson => answer.hits.iter().for_each(|h| terminal.line(&hit_json(h).to_string())),
-        Answers::Text => answer.hits.iter().for_each(|h| terminal.line(&hit_text(h))),
+        Answers::Ndjson => {
+            answer.hits.iter().for_each(|h| terminal.line(&hit_json(h).to_string()));
+            answer.groups.iter().for_each(|g| terminal.line(&group_json(g).to_string()));
+        }
+        Answers::Text => {
+            answer.hits.iter().for_each(|h| terminal.line(&hit_text(h)));
+            for (i, group) in answer.groups.iter().enumerate() {
+                if i > 0 {
+                    terminal.line("");
+                }
+                group_text(group, answer.analysis.shape, terminal);
+            }
+        }
+    }
+}
+
+fn group_json(group: &Group) -> Value {
+    let events: Vec<Value> = group
+        .events
+        .iter()
+        .map(|e| match e {
+            Some(hit) => hit_json(hit),
+            None => json!({ "_index": "", "_id": "", "_source": {}, "missing": true }),
+        })
+        .collect();
+    let keys: Vec<Value> = group.keys.iter().map(KeyValue::to_json).collect();
+    json!({ "join_keys": keys, "events": events })
+}
+
+/// The keys, and below them the events.
+fn group_text(group: &Group, shape: Shape, terminal: &mut Terminal) {
+    let what = if shape == Shape::Sample { "sample" } else { "sequence" };
+    let keys: Vec<String> = group.keys.iter().map(|k| k.to_json().to_string()).collect();
+    let by = if keys.is_empty() { String::new() } else { format!(" by {}", keys.join(", ")) };
+    terminal.line(&format!("{what}{by}"));
+    for event in &group.events {
+        let text = event.as_ref().map_or_else(|| "(no such event)".to_owned(), hit_text);
+        terminal.line(&format!("  {text}"));
     }
 }
 
@@ -342,17 +369,26 @@ fn hit_text(hit: &Hit) -> String {
     parts.join("  ")
 }
 
-fn finish(answer: &Answer, total: usize, skipped: usize, format: Answers, terminal: &mut Terminal) -> Exit {
+fn finish(answer: &Answer, skipped: usize, format: Answers, terminal: &mut Terminal) -> Exit {
+    if answer.forgotten > 0 {
+        terminal.note(&format!(
+            "warning: {} join keys waited at once for their sequences to go on; {} of them were given up",
+            thousands(sequence::MAX_OPEN as u64),
+            thousands(answer.forgotten)
+        ));
+    }
     for unread in answer.unread.iter().take(20) {
         terminal.note(&format!("error: {}: {}", unread.place, unread.message));
     }
-    let mut text = format!(
-        "{} of {} match",
-        thousands(total as u64),
-        count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document")
-    );
-    if answer.hits.len() < total {
-        text.push_str(&format!(", {} shown", thousands(answer.hits.len() as u64)));
+    let documents = count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document");
+    let mut text = match answer.analysis.shape {
+        Shape::Sequence => format!("{} in {documents}", count(answer.total, "sequence")),
+        Shape::Sample => format!("{} in {documents}", count(answer.total, "sample")),
+        Shape::Events | Shape::Table => format!("{} of {documents} match", thousands(answer.total as u64)),
+    };
+    let shown = answer.hits.len() + answer.groups.len();
+    if shown < answer.total {
+        text.push_str(&format!(", {} shown", thousands(shown as u64)));
     }
     if skipped > 0 {
         text.push_str(&format!("; {} skipped by name", count(skipped, "file")));

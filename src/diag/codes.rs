@@ -141,6 +141,10 @@ codes! {
     RP1005 1005 Warning "spaces inside a wildcard value";
     RP1006 1006 Warning "keyword at the edge of a value";
     RP1007 1007 Warning "range on a string field";
+    RP1101 1101 Warning "sequence longer than the look-back";
+    RP1102 1102 Warning "sequence without a maxspan";
+    RP1103 1103 Warning "pipe that does not do what it says";
+    RP1104 1104 Warning "item that can never match";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

@@ -2,7 +2,7 @@
 //! type ([`Test`]). The table is Elasticsearch's own: what it refuses is refused here.
 
 use super::date::{self, Clock, Nanos, Round};
-use super::regexp::{Regexp, RegexpError};
+use super::regexp::Regexp;
 use super::wildcard::{Part, Pattern};
 use super::{analyze, ip, version};
 use crate::diag::Code;
@@ -332,10 +332,8 @@ impl Prepare<'_> {
     }
 
     fn regexp(&self, text: &str, case: Case) -> Result<Test, Reject> {
-        let regexp = Regexp::new(text, case == Case::Insensitive).map_err(|e| Reject {
-            code: if matches!(e, RegexpError::Unsupported { .. }) { Code::RP9001 } else { Code::RP0102 },
-            message: format!("in the regular expression, {e}"),
-        })?;
+        let regexp = Regexp::new(text, case == Case::Insensitive)
+            .map_err(|e| Reject { code: Code::RP0102, message: format!("in the regular expression, {e}") })?;
         match self.ty.kind {
             Kind::ConstantKeyword => Ok(self.constant(Test::Regexp(regexp.clone()), |c| regexp.matches(c))),
             Kind::Text | Kind::MatchOnlyText => Ok(token(Test::Regexp(regexp))),

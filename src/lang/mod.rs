@@ -120,8 +120,7 @@ pub struct Analysis {
     pub fields: Vec<FieldUse>,
     /// Kind of answer.
     pub shape: Shape,
-    /// The plan; `None` when an error was found, or when this shape cannot be run yet (EQL sequences
-    /// and samples: whoever runs them says so, `RP9001`).
+    /// The plan; `None` when an error was found.
     pub plan: Option<Plan>,
     /// EQL: explicit pipes, in order.
     pub pipes: Vec<Cut>,

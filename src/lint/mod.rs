@@ -1,6 +1,8 @@
 //! Everything that `rulepack validate` has to say about a selection of rules: the findings of each,
 //! and, counted for the whole, what was not checked or will not run.
 
+mod sequence;
+
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::pack::{CompiledRule, Pack, RuleFile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +52,7 @@ pub fn validate(pack: &Pack, selection: &[&RuleFile]) -> Validation {
     if let Some(document) = &pack.config.document {
         found.extend(pack.config.targets.iter().flat_map(|t| t.check(&pack.files, document)));
     }
+    found.extend(rules.iter().flat_map(sequence::lints));
     crate::diag::sort(&mut found);
     found.extend(without_catalogue(pack, &rules));
     found.extend(not_supported(&rules));

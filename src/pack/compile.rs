@@ -322,9 +322,7 @@ fn not_supported(rule: &Rule, shape: Shape) -> Option<String> {
         return Some("exception lists are not supported yet".to_owned());
     }
     match shape {
-        Shape::Events => None,
-        Shape::Sequence => Some("EQL sequences are not supported yet".to_owned()),
-        Shape::Sample => Some("EQL samples are not supported yet".to_owned()),
+        Shape::Events | Shape::Sequence | Shape::Sample => None,
         Shape::Table => Some("ES|QL tables are not supported yet".to_owned()),
     }
 }

@@ -3,15 +3,21 @@
 
 mod eval;
 mod expr;
+pub mod join;
+pub mod sample;
+pub mod sequence;
 
 pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
 pub use expr::{Comparison, Expr};
+pub use join::Item;
+pub use sample::Sample;
+pub use sequence::{Occurrence, Sequence};
 
 use crate::es::{Context, Op, Reject, Test, prepare};
 use crate::schema::{FieldType, Resolved};
 use crate::source::Span;
-use crate::value::Access;
+use crate::value::{Access, Value};
 
 /// A field of a plan, by its place in [`Plan::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,6 +149,10 @@ pub enum Stage {
         /// How far back a combination counts as seen.
         history: i128,
     },
+    /// Finds events in order; stands alone.
+    Sequence(Sequence),
+    /// Finds events with a common key in any order; stands alone.
+    Sample(Sample),
 }
 
 /// A query or rule, ready to run.
@@ -159,8 +169,70 @@ impl Plan {
     pub fn filter(&self) -> impl Iterator<Item = &Pred> {
         self.stages.iter().filter_map(|s| match s {
             Stage::Filter(p) => Some(p),
-            Stage::NewTerms { .. } => None,
+            _ => None,
         })
+    }
+
+    /// The sequence that it finds.
+    pub fn sequence(&self) -> Option<&Sequence> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Sequence(sequence) => Some(sequence),
+            _ => None,
+        })
+    }
+
+    /// The sample that it finds.
+    pub fn sample(&self) -> Option<&Sample> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Sample(sample) => Some(sample),
+            _ => None,
+        })
+    }
+
+    /// The items of its sequence or sample, in order, what ends a sequence last.
+    pub fn items(&self) -> Vec<&Item> {
+        match (self.sequence(), self.sample()) {
+            (Some(s), _) => s.steps.iter().map(|s| &s.item).chain(&s.until).collect(),
+            (None, Some(s)) => s.items.iter().collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// Whether its answers are made of several documents each.
+    pub fn is_grouped(&self) -> bool {
+        self.stages.iter().any(|s| matches!(s, Stage::Sequence(_) | Stage::Sample(_)))
+    }
+
+    /// What a document is to its sequence or sample; `None` where it plays no part.
+    ///
+    /// # Errors
+    /// As [`Sequence::look`].
+    pub fn look(&self, row: &Row<'_>) -> Result<Option<Occurrence>, RunError> {
+        match (self.sequence(), self.sample()) {
+            (Some(sequence), _) => sequence.look(row),
+            (None, Some(sample)) => {
+                let matches = sample.look(row)?;
+                let occurrence = Occurrence { time: 0, tiebreaker: Value::Null, matches };
+                Ok((!occurrence.matches.is_empty()).then_some(occurrence))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// A set of texts of which the field `name` must hold one for a document to play any part, or `None`
+    /// where no such set is certain. This is what a prefilter may rely on.
+    pub fn required_values(&self, name: &str) -> Option<Vec<Box<str>>> {
+        let items = self.items();
+        if items.is_empty() {
+            return self.filter().find_map(|p| p.required_values(&self.fields, name));
+        }
+        let mut all = Vec::new();
+        for item in items {
+            all.extend(item.pred.required_values(&self.fields, name)?);
+        }
+        all.sort();
+        all.dedup();
+        Some(all)
     }
 }
 
@@ -178,6 +250,19 @@ impl Pred {
     /// The complement.
     pub fn negate(self) -> Pred {
         Pred::Not(Box::new(self))
+    }
+
+    /// Whether both ask the same, wherever they stand in the query.
+    pub fn same(&self, other: &Pred) -> bool {
+        let all = |a: &[Pred], b: &[Pred]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
+        match (self, other) {
+            (Pred::Const(a), Pred::Const(b)) => a == b,
+            (Pred::And(a), Pred::And(b)) | (Pred::Or(a), Pred::Or(b)) => all(a, b),
+            (Pred::Not(a), Pred::Not(b)) => a.same(b),
+            (Pred::Leaf(a), Pred::Leaf(b)) => (a.field, &a.op, &a.tests) == (b.field, &b.op, &b.tests),
+            (Pred::Script(a), Pred::Script(b)) => (&a.expr, &a.fields) == (&b.expr, &b.fields),
+            _ => false,
+        }
     }
 
     /// Calls `f` on every leaf and script, with whether an odd number of negations stands above it.

@@ -34,6 +34,9 @@ const SHOWN: usize = 60;
 
 /// Decides a rule over an event, clause by clause.
 pub fn decide(rule: &RunRule, row: &Row<'_>) -> Decision {
+    if rule.plan.is_grouped() {
+        return items(rule, row);
+    }
     let mut out = Decision { matched: true, ..Decision::default() };
     for pred in rule.plan.filter() {
         match trace(pred, row) {
@@ -51,6 +54,43 @@ pub fn decide(rule: &RunRule, row: &Row<'_>) -> Decision {
         }
     }
     out
+}
+
+/// The items of a sequence or sample, each with its clauses; the event matches if it satisfies one.
+fn items(rule: &RunRule, row: &Row<'_>) -> Decision {
+    let mut out = Decision::default();
+    for (i, item) in rule.plan.items().into_iter().enumerate() {
+        let t = match trace(&item.pred, row) {
+            Ok(t) => t,
+            Err(e) => {
+                out.failed = Some(e.0);
+                continue;
+            }
+        };
+        let lacks =
+            item.keys.iter().find(|k| !k.optional && k.field.is_none_or(|f| row.values(f).is_empty()));
+        let result = t.result && lacks.is_none();
+        out.matched |= result;
+        let found = lacks.filter(|_| t.result).map(|k| format!("the event has no `{}`, a join key", k.name));
+        out.lines.push(Line { depth: 0, result, clause: item_text(rule, i), found });
+        match t.pred {
+            Pred::And(_) => t.parts.iter().for_each(|p| line(p, rule, 1, &mut out.lines)),
+            _ => line(&t, rule, 1, &mut out.lines),
+        }
+    }
+    out
+}
+
+/// An item of a sequence or sample as the query has it, on one line, cut if long.
+pub fn item_text(rule: &RunRule, item: usize) -> String {
+    let items = rule.plan.items();
+    let text = items.get(item).map_or_else(String::new, |i| one_line(i.span.slice(&rule.query)));
+    let text = format!("[{}]", shorten(&text, SHOWN));
+    match rule.plan.sequence() {
+        Some(s) if s.steps.get(item).is_some_and(|s| s.missing) => format!("!{text}"),
+        Some(s) if item >= s.steps.len() => format!("until {text}"),
+        _ => text,
+    }
 }
 
 fn line(t: &Trace<'_>, rule: &RunRule, depth: usize, out: &mut Vec<Line>) {

@@ -4,13 +4,14 @@
 use super::decision::Decision;
 use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Outcome};
 use super::input::{self, InputFile};
+use super::members::{MAX_MEMBERS, Member, Members};
 use super::newterms::{NewTerms, combinations, distinct};
 use super::prefilter::Prefilter;
 use super::records::{self, Record, Trouble, TroubleAt};
 use crate::diag::Code;
 use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Needs};
-use crate::plan::{FieldId, Plan, Pred, Row, RunError, Stage, Trace, trace};
+use crate::plan::{FieldId, Occurrence, Plan, Pred, Row, RunError, Stage, Trace, trace};
 use crate::value::{Access, Document, Projection, ProjectionBuilder, Scalar};
 use globset::{GlobBuilder, GlobMatcher};
 use rayon::prelude::*;
@@ -64,6 +65,8 @@ impl RunRule {
 /// One value or clause that made a rule match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
+    /// The event that it is about, by its place in [`Alert::events`].
+    pub event: usize,
     /// The clause as the query has it.
     pub clause: String,
     /// The fields that it looked at, and what they held.
@@ -75,15 +78,15 @@ pub struct Evidence {
 pub struct Alert {
     /// The rule's place in [`Engine::rules`].
     pub rule: usize,
-    /// `@timestamp` of its event, in nanoseconds since the epoch.
+    /// `@timestamp` of its event, or of the last of them, in nanoseconds since the epoch.
     pub time: Option<Nanos>,
-    /// The ids of its events.
+    /// The ids of its events; several for a sequence or sample, in its order.
     pub events: Vec<String>,
-    /// New-terms fields and their values.
+    /// New-terms fields or join keys, and their values.
     pub group: Vec<(String, String)>,
     /// Why.
     pub evidence: Vec<Evidence>,
-    /// The file that its event stands in.
+    /// The file that its event, or the last of them, stands in.
     pub file: String,
     /// `event.action` of its event.
     pub action: Option<String>,
@@ -106,6 +109,8 @@ pub struct Examined {
     pub decision: Decision,
     /// Its combinations of new terms.
     pub terms: Vec<super::newterms::Terms>,
+    /// What it is to a rule over several events, where the rule looks at it.
+    pub part: Option<Occurrence>,
 }
 
 /// Something that could not be read or run, and where.
@@ -227,11 +232,9 @@ impl Engine {
             let slots = rule.plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
             let new_terms = rule.plan.stages.iter().find_map(|s| match s {
                 Stage::NewTerms { fields, history } => Some((fields.clone(), *history)),
-                Stage::Filter(_) => None,
+                _ => None,
             });
-            let required =
-                rule.plan.filter().find_map(|p| p.required_values(&rule.plan.fields, "event.action"));
-            match required {
+            match rule.plan.required_values("event.action") {
                 Some(values) => values.into_iter().for_each(|v| dispatch.entry(v).or_default().push(i)),
                 None => always.push(i),
             }
@@ -289,7 +292,8 @@ impl Engine {
     pub fn run(&self, paths: &[PathBuf], history: &[PathBuf], bytes: &Arc<AtomicU64>) -> Report {
         let listing = input::list(paths);
         let earlier = input::list(history);
-        let mut total = Part::new(self);
+        let counts = self.counts();
+        let mut total = Part::new(self, &counts);
         for (path, why) in listing.failed.into_iter().chain(earlier.failed) {
             let file = path.display().to_string();
             total.problem(ProblemKind::Unreadable, Code::RP0001, &file, String::new(), why);
@@ -298,7 +302,8 @@ impl Engine {
         let work: Vec<(&InputFile, bool)> =
             listing.files.iter().map(|f| (f, false)).chain(earlier.files.iter().map(|f| (f, true))).collect();
         // parts are merged in the order of the files, so that the answer never depends on threads
-        let parts: Vec<Part> = work.par_iter().map(|(file, past)| self.file(file, *past, bytes)).collect();
+        let parts: Vec<Part> =
+            work.par_iter().map(|(file, past)| self.file(file, *past, bytes, &counts)).collect();
         for part in parts {
             total.absorb(part);
         }
@@ -316,10 +321,11 @@ impl Engine {
         history: &[(&str, &[u8])],
         at: Option<Nanos>,
     ) -> Report {
-        let mut total = Part::new(self);
+        let counts = self.counts();
+        let mut total = Part::new(self, &counts);
         let read = |texts: &[(&str, &[u8])], past: bool, total: &mut Part, at: Option<Nanos>| {
             for (name, text) in texts {
-                let mut part = Part::new(self);
+                let mut part = Part::new(self, &counts);
                 part.at = at;
                 let mut reader = *text;
                 self.read(&mut reader, name, past, &mut part);
@@ -368,13 +374,16 @@ impl Engine {
                 let columns: Vec<_> = fields.iter().map(|f| distinct(&row.cell(*f).values)).collect();
                 combinations(&columns, MAX_TERMS)
             });
+            let outside = index.filter(|i| !bound.covers(i));
+            let part = run.plan.look(&row).ok().flatten().filter(|_| outside.is_none());
             take(Examined {
                 id: self.id_of(event, &document, name, record),
                 file: name.to_owned(),
                 time: document.cell(self.time_slot).values.first().and_then(instant),
-                outside: index.filter(|i| !bound.covers(i)),
+                outside,
                 decision: super::decision::decide(run, &row),
                 terms: terms.collect(),
+                part,
             });
         };
         records::split(
@@ -410,8 +419,13 @@ impl Engine {
         fields.filter_map(|f| run.plan.fields.get(*f)).map(|f| f.name.to_string()).collect()
     }
 
-    fn file(&self, file: &InputFile, past: bool, bytes: &Arc<AtomicU64>) -> Part {
-        let mut part = Part::new(self);
+    /// For each rule over several events, how many of them all parts of a run hold.
+    fn counts(&self) -> Vec<Arc<AtomicU64>> {
+        self.rules.iter().map(|_| Arc::default()).collect()
+    }
+
+    fn file(&self, file: &InputFile, past: bool, bytes: &Arc<AtomicU64>, counts: &[Arc<AtomicU64>]) -> Part {
+        let mut part = Part::new(self, counts);
         let name = file.shown();
         match input::open(file, bytes) {
             Err(e) => {
@@ -517,23 +531,44 @@ impl Engine {
             }
             part.note_fields(r, bound, document);
             let row = Row { fields: &rule.plan.fields, document, slots: &bound.slots };
-            let hit = rule.plan.matches(document, &bound.slots);
-            match hit {
-                Ok(false) => {}
-                Err(RunError(why)) => {
-                    let message = format!("{} failed: {why}", rule.name);
-                    let at = records::place(record.number, record.line);
-                    part.problem(ProblemKind::Rule, Code::RP0011, name, at, message);
+            let failed = |RunError(why), part: &mut Part| {
+                let message = format!("{} failed: {why}", rule.name);
+                let at = records::place(record.number, record.line);
+                part.problem(ProblemKind::Rule, Code::RP0011, name, at, message);
+            };
+            let first = |slot| document.cell(slot).values.first().map(|v| v.text().into_owned());
+            if rule.plan.is_grouped() {
+                match rule.plan.look(&row) {
+                    Err(e) => failed(e, part),
+                    Ok(Some(occurrence)) if !past => {
+                        let member = Member {
+                            occurrence,
+                            id: self.id_of(event, document, name, record),
+                            time,
+                            file: Arc::clone(part.name.get_or_insert_with(|| name.into())),
+                            document: document.select(&bound.slots),
+                            action: first(self.action_slot),
+                            actor: first(self.actor_slot),
+                        };
+                        if let Some(members) = part.members.get_mut(r) {
+                            members.push(member);
+                        }
+                    }
+                    Ok(_) => {}
                 }
+                continue;
+            }
+            match rule.plan.matches(document, &bound.slots) {
+                Ok(false) => {}
+                Err(e) => failed(e, part),
                 Ok(true) => {
                     let id = self.id_of(event, document, name, record);
-                    let first = |slot| document.cell(slot).values.first().map(|v| v.text().into_owned());
                     let alert = || Alert {
                         rule: r,
                         time,
                         events: vec![id.clone()],
                         group: Vec::new(),
-                        evidence: evidence(rule, &row),
+                        evidence: evidence(rule, rule.plan.filter(), &row, 0),
                         file: name.to_owned(),
                         action: first(self.action_slot),
                         actor: first(self.actor_slot),
@@ -592,6 +627,18 @@ impl Engine {
                     fields.iter().filter_map(|f| rule.plan.fields.get(*f)).map(|f| f.name.to_string());
                 alert.group = names.zip(terms.iter().map(ToString::to_string)).collect();
                 report.alerts.push(alert);
+            }
+        }
+        for (r, (rule, members)) in self.rules.iter().zip(total.members).enumerate() {
+            if rule.plan.is_grouped() {
+                let (alerts, trouble) = members.alerts(r, rule);
+                report.alerts.extend(alerts);
+                for message in trouble {
+                    *report.problem_counts.entry(ProblemKind::Rule).or_default() += 1;
+                    let (file, place) = (rule.file.clone(), String::new());
+                    let kind = ProblemKind::Rule;
+                    report.problems.push(Problem { file, place, message, kind, code: Code::RP0011 });
+                }
             }
         }
         let name = |r: usize| self.rules.get(r).map_or("", |r| r.name.as_str());
@@ -660,15 +707,21 @@ fn raw_instant(text: &[u8]) -> Option<Nanos> {
 }
 
 /// The clauses that were true and not negated, with what they looked at.
-fn evidence(rule: &RunRule, row: &Row<'_>) -> Vec<Evidence> {
-    fn collect(t: &Trace<'_>, rule: &RunRule, out: &mut Vec<Evidence>) {
+pub(super) fn evidence<'p>(
+    rule: &RunRule,
+    preds: impl IntoIterator<Item = &'p Pred>,
+    row: &Row<'_>,
+    event: usize,
+) -> Vec<Evidence> {
+    fn collect(t: &Trace<'_>, rule: &RunRule, event: usize, out: &mut Vec<Evidence>) {
         match t.pred {
             Pred::Not(_) | Pred::Const(_) => {}
             Pred::And(_) | Pred::Or(_) => {
-                t.parts.iter().filter(|p| p.result).for_each(|p| collect(p, rule, out))
+                t.parts.iter().filter(|p| p.result).for_each(|p| collect(p, rule, event, out))
             }
             Pred::Leaf(crate::plan::Leaf { span, .. }) | Pred::Script(crate::plan::Script { span, .. }) => {
                 out.push(Evidence {
+                    event,
                     clause: span.slice(&rule.query).to_owned(),
                     values: t.values.iter().map(|(n, v)| (n.to_string(), v.clone())).collect(),
                 });
@@ -676,9 +729,9 @@ fn evidence(rule: &RunRule, row: &Row<'_>) -> Vec<Evidence> {
         }
     }
     let mut out = Vec::new();
-    for pred in rule.plan.filter() {
+    for pred in preds {
         if let Ok(t) = trace(pred, row) {
-            collect(&t, rule, &mut out);
+            collect(&t, rule, event, &mut out);
         }
     }
     out
@@ -688,16 +741,20 @@ fn evidence(rule: &RunRule, row: &Row<'_>) -> Vec<Evidence> {
 struct Part {
     report: Report,
     new_terms: Vec<Option<NewTerms<Alert>>>,
+    /// For each rule over several events, those that play a part.
+    members: Vec<Members>,
     seen: Vec<FxHashSet<usize>>,
     /// First and last `eventTime` of records that were dropped, as text: UTC texts of one form sort by time.
     raw_times: Option<(Vec<u8>, Vec<u8>)>,
     last_index: Option<Option<String>>,
+    /// The name of the file, once somebody has to remember it.
+    name: Option<Arc<str>>,
     /// The evaluation time that history is measured from, where one is given.
     at: Option<Nanos>,
 }
 
 impl Part {
-    fn new(engine: &Engine) -> Part {
+    fn new(engine: &Engine, counts: &[Arc<AtomicU64>]) -> Part {
         let n = engine.rules.len();
         Part {
             report: Report { looked_at: vec![0; n], in_index: vec![false; n], ..Report::default() },
@@ -706,9 +763,11 @@ impl Part {
                 .iter()
                 .map(|b| b.new_terms.as_ref().map(|(_, history)| NewTerms::new(*history)))
                 .collect(),
+            members: counts.iter().map(|c| Members::new(Arc::clone(c), MAX_MEMBERS)).collect(),
             seen: vec![FxHashSet::default(); n],
             raw_times: None,
             last_index: None,
+            name: None,
             at: None,
         }
     }
@@ -774,6 +833,9 @@ impl Part {
             if let (Some(a), Some(b)) = (a, b) {
                 a.absorb(b);
             }
+        }
+        for (a, b) in self.members.iter_mut().zip(other.members) {
+            a.absorb(b);
         }
         for (a, b) in self.seen.iter_mut().zip(other.seen) {
             a.extend(b);

@@ -6,14 +6,20 @@ use super::input::{self, InputFile};
 use super::records;
 use crate::es::{self, date};
 use crate::lang::cloudtrail::{Converter, Needs};
-use crate::lang::{Analysis, Language, Settings, Shape, analyze};
-use crate::plan::{Plan, RunError};
+use crate::lang::{Analysis, Language, Settings, Shape, analyze, eql};
+use crate::plan::join::{KeyValue, Tuple};
+use crate::plan::{Occurrence, Plan, Row, RunError, sequence};
 use crate::schema::{Inference, Layer, Schema, Version, aws_cloudtrail, ecs};
 use crate::value::{Access, ProjectionBuilder, Scalar};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+
+/// How often the items of a sequence or sample may match, a document counted for each item and key: they
+/// are kept in memory, about a quarter of a kilobyte each.
+pub const MAX_MATCHES: usize = 10_000_000;
 
 /// Where documents come from; read twice when types must be looked for.
 #[derive(Debug)]
@@ -55,7 +61,29 @@ pub struct Request<'a> {
     pub settings: Settings,
     /// The documents.
     pub sources: &'a [Source],
+    /// How much of the answer is wanted.
+    pub limits: Limits,
 }
+
+/// How much of an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most results; `None` for the language's own default: 10 for EQL, all for others.
+    pub size: Option<usize>,
+    /// EQL: whether the last results count, rather than the first.
+    pub tail: bool,
+    /// EQL: the most samples of one join key.
+    pub samples_per_key: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { size: None, tail: true, samples_per_key: 1 }
+    }
+}
+
+/// What Elasticsearch returns of an EQL query unless it is told otherwise.
+const EQL_SIZE: usize = 10;
 
 /// Source, record, and event within the record.
 type Place = (usize, u64, usize);
@@ -74,6 +102,15 @@ pub struct Hit {
     place: Place,
 }
 
+/// A sequence or sample.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The join keys.
+    pub keys: Vec<KeyValue>,
+    /// The events; `None` for one that is missing, as it was asked to be.
+    pub events: Vec<Option<Hit>>,
+}
+
 /// A record that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
@@ -88,8 +125,14 @@ pub struct Unread {
 pub struct Answer {
     /// What is known of the query; with errors, nothing ran.
     pub analysis: Analysis,
-    /// The matching documents: for EQL in time order, else in input order.
+    /// The matching documents within the limits: for EQL in time order, else in input order.
     pub hits: Vec<Hit>,
+    /// The sequences or samples within the limits, in their order.
+    pub groups: Vec<Group>,
+    /// How many results there are without the limits; samples are not looked for beyond them.
+    pub total: usize,
+    /// How many open sequences were given up for want of room.
+    pub forgotten: u64,
     /// How many documents were looked at.
     pub documents: u64,
     /// What could not be read.
@@ -126,11 +169,14 @@ pub fn run(request: &Request<'_>, bytes: &Arc<AtomicU64>) -> Answer {
     if answer.analysis.has_errors() {
         return answer;
     }
+    let Some(plan) = answer.analysis.plan.clone() else { return answer };
     if answer.analysis.shape != Shape::Events {
+        group(request, &plan, &converter, bytes, &mut answer);
         return answer;
     }
-    let Some(plan) = answer.analysis.plan.clone() else { return answer };
     evaluate(request, &plan, &converter, bytes, &mut answer);
+    answer.total = answer.hits.len();
+    let Limits { size, tail, .. } = request.limits;
     if request.language == Language::Eql {
         answer.hits.sort_by(|a, b| {
             a.time
@@ -138,8 +184,107 @@ pub fn run(request: &Request<'_>, bytes: &Arc<AtomicU64>) -> Answer {
                 .then_with(|| tiebreak(&a.tiebreaker, &b.tiebreaker))
                 .then(a.place.cmp(&b.place))
         });
+        let window = eql::combine(size.unwrap_or(EQL_SIZE), tail, &answer.analysis.pipes);
+        let range = window.of_events(answer.total);
+        answer.hits = std::mem::take(&mut answer.hits).drain(range).collect();
+    } else if let Some(size) = size {
+        answer.hits.truncate(size);
     }
     answer
+}
+
+/// Finds sequences or samples. Of the documents only what matters for that is kept in memory; those of
+/// the answer are read again at the end.
+fn group(
+    request: &Request<'_>,
+    plan: &Plan,
+    converter: &Converter,
+    bytes: &Arc<AtomicU64>,
+    answer: &mut Answer,
+) {
+    let mut found: Vec<(Place, Occurrence)> = Vec::new();
+    let mut builder = ProjectionBuilder::default();
+    let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+    let projection = builder.build();
+    let mut bad = Vec::new();
+    let mut matches = 0;
+    let (documents, failed) = (&mut answer.documents, &mut answer.failed);
+    answer.unread = each(request, converter, &Needs::all(), bytes, None, &mut |event, name, place| {
+        *documents += 1;
+        let document = match event.project(&projection) {
+            Ok(d) => d,
+            Err(e) => {
+                bad.push(Unread { place: format!("{name}, record {}", place.1), message: e.to_string() });
+                return;
+            }
+        };
+        match plan.look(&Row { fields: &plan.fields, document: &document, slots: &slots }) {
+            Ok(Some(occurrence)) if matches <= MAX_MATCHES => {
+                matches += occurrence.weight();
+                found.push((place, occurrence));
+            }
+            Ok(_) => {}
+            Err(e) => {
+                failed.get_or_insert(e);
+            }
+        }
+    });
+    answer.unread.extend(bad);
+    if matches > MAX_MATCHES {
+        let message = format!("its items match more than {MAX_MATCHES} times; narrow them, or look at less");
+        answer.failed.get_or_insert(RunError(message));
+    }
+    if answer.failed.is_some() {
+        return;
+    }
+    let Limits { size, tail, samples_per_key } = request.limits;
+    let size = size.unwrap_or(EQL_SIZE);
+    // the sort keeps the input's order among equals
+    let groups: Vec<(Tuple, Vec<Option<usize>>)> = match (plan.sequence(), plan.sample()) {
+        (Some(sequence), _) => {
+            found.sort_by(|(_, a), (_, b)| sequence::order(a, b));
+            let (mut all, forgotten) = sequence.run(found.iter().map(|(_, o)| o));
+            (answer.total, answer.forgotten) = (all.len(), forgotten);
+            let range = eql::combine(size, tail, &answer.analysis.pipes).of_sequences(all.len());
+            all.drain(range).map(|f| (f.key, f.events)).collect()
+        }
+        (None, Some(sample)) => {
+            let matches = found.iter().enumerate().map(|(i, (_, o))| (i, o.matches.as_slice()));
+            let all = sample.run(matches, samples_per_key, size);
+            answer.total = all.len();
+            all.into_iter().map(|s| (s.key, s.events.into_iter().map(Some).collect())).collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let place_of = |i: &usize| found.get(*i).map(|(place, _)| *place);
+    let wanted: FxHashSet<Place> =
+        groups.iter().flat_map(|(_, events)| events.iter().flatten().filter_map(place_of)).collect();
+    let mut hits: FxHashMap<Place, Hit> = FxHashMap::default();
+    if !wanted.is_empty() {
+        let records: FxHashSet<(usize, u64)> = wanted.iter().map(|(s, r, _)| (*s, *r)).collect();
+        each(request, converter, &Needs::all(), bytes, Some(&records), &mut |event, name, place| {
+            if wanted.contains(&place) {
+                hits.extend(hit(&event, name, place).map(|h| (place, h)));
+            }
+        });
+    }
+    let hit = |i: usize| place_of(&i).and_then(|place| hits.get(&place)).cloned();
+    answer.groups = groups
+        .into_iter()
+        .map(|(key, events)| Group {
+            keys: key.into_vec(),
+            events: events.into_iter().map(|e| e.and_then(hit)).collect(),
+        })
+        .collect();
+}
+
+/// A document as the answer shows it.
+fn hit(event: &Event<'_>, name: &str, place: Place) -> Option<Hit> {
+    let source = event.tree().ok()?;
+    let own = source.pointer("/event/id").or_else(|| source.get("_id")).and_then(Value::as_str);
+    let id =
+        event.id.clone().or_else(|| own.map(str::to_owned)).unwrap_or_else(|| format!("{name}:{}", place.1));
+    Some(Hit { id, index: event.index.clone(), source, time: None, tiebreaker: None, place })
 }
 
 /// Missing tiebreakers sort last.
@@ -164,11 +309,13 @@ fn number(s: &Scalar) -> Option<f64> {
     }
 }
 
+/// Reads the documents, or those of some records only.
 fn each(
     request: &Request<'_>,
     converter: &Converter,
     needs: &Needs,
     bytes: &Arc<AtomicU64>,
+    only: Option<&FxHashSet<(usize, u64)>>,
     take: &mut dyn FnMut(Event<'_>, &str, Place),
 ) -> Vec<Unread> {
     let unread = std::cell::RefCell::new(Vec::new());
@@ -190,6 +337,9 @@ fn each(
         records::split(
             &mut opened,
             &mut |record| {
+                if only.is_some_and(|only| !only.contains(&(number, record.number))) {
+                    return;
+                }
                 let mut within = 0;
                 let at = || records::in_file(&name, &records::place(record.number, record.line));
                 reader.read(&record, &mut |outcome| match outcome {
@@ -219,7 +369,7 @@ fn look(request: &Request<'_>, converter: &Converter, bytes: &Arc<AtomicU64>) ->
     let mut catalogs = request.catalogs == Catalogs::Always;
     let mut inference = Inference::default();
     // converted records have only fields of the catalogue: the cheapest conversion tells that they are there
-    each(request, converter, &Needs::of([]), bytes, &mut |event, _, _| {
+    each(request, converter, &Needs::of([]), bytes, None, &mut |event, _, _| {
         let tree = match event.body {
             Body::Tree(_) => {
                 catalogs |= request.catalogs != Catalogs::Never;
@@ -292,7 +442,7 @@ fn evaluate(
     let mut hits = Vec::new();
     let mut documents = 0;
     let mut bad = Vec::new();
-    answer.unread = each(request, converter, &Needs::all(), bytes, &mut |event, name, place| {
+    answer.unread = each(request, converter, &Needs::all(), bytes, None, &mut |event, name, place| {
         documents += 1;
         let document = match event.project(&projection) {
             Ok(d) => d,
@@ -307,23 +457,14 @@ fn evaluate(
                 failed.get_or_insert(e);
             }
             Ok(true) => {
-                let Ok(source) = event.tree() else { return };
-                let own = source.pointer("/event/id").or_else(|| source.get("_id")).and_then(Value::as_str);
-                let id = event
-                    .id
-                    .clone()
-                    .or_else(|| own.map(str::to_owned))
-                    .unwrap_or_else(|| format!("{name}:{}", place.1));
+                let Some(hit) = hit(&event, name, place) else { return };
                 hits.push(Hit {
-                    id,
-                    index: event.index.clone(),
-                    source,
                     time: document.cell(time).values.first().and_then(|s| match s {
                         Scalar::Int(ms) => Some(date::from_millis(*ms)),
                         other => date::parse_value(&other.text()),
                     }),
                     tiebreaker: tiebreaker.and_then(|t| document.cell(t).values.first().cloned()),
-                    place,
+                    ..hit
                 });
             }
         }

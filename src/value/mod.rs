@@ -119,6 +119,16 @@ impl Value {
         Value::Str(text.as_ref().into())
     }
 
+    /// A JSON scalar as the type that it has in JSON.
+    pub fn of_scalar(scalar: &Scalar) -> Value {
+        match scalar {
+            Scalar::Bool(b) => Value::Bool(*b),
+            Scalar::Int(i) => Value::Int(*i),
+            Scalar::Float(f) => Value::Double(*f),
+            Scalar::Str(s) => Value::str(s),
+        }
+    }
+
     /// Whether it is absent.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

@@ -119,6 +119,11 @@ impl Document {
         }
     }
 
+    /// A document of some of its cells, in the order given.
+    pub fn select(&self, slots: &[usize]) -> Document {
+        Document { cells: slots.iter().map(|s| self.cell(*s).clone()).collect() }
+    }
+
     fn with(&mut self, slot: usize, f: impl FnOnce(&mut Cell)) {
         if let Some(cell) = self.cells.get_mut(slot) {
             f(cell);

@@ -18,6 +18,8 @@ mod fake_kibana;
 mod generated_schema;
 mod output;
 mod pack;
+mod reference;
 mod replay;
 mod sandbox;
+mod sequence;
 mod transcripts;

@@ -10,7 +10,7 @@ mod window;
 pub use document::{Document, MAX_BYTES, Node};
 pub use kind::RuleType;
 pub use structure::{Structure, Violation};
-pub use window::{interval, lookback};
+pub use window::{interval, length, lookback};
 
 use super::Language;
 use crate::diag::{Diagnostic, Severity};
