@@ -2,6 +2,7 @@
 //! environment, the clock or the working directory. Each verb has a file of its own.
 
 mod ci;
+mod compile;
 mod convert;
 mod explain;
 mod fields;
@@ -82,6 +83,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
 
 const PLUMBING: &[(&str, &str)] = &[
     ("convert [INPUT...]", "raw CloudTrail to ECS documents"),
+    ("compile QUERY", "a query to Query DSL"),
     ("completions SHELL", "completions for your shell"),
 ];
 
@@ -143,6 +145,7 @@ enum Verb {
     Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
     Convert(convert::ConvertArgs),
+    Compile(compile::CompileArgs),
     Explain(explain::ExplainArgs),
     Fields(fields::FieldsArgs),
     /// Completions for your shell, printed
@@ -163,8 +166,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] =
-    &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "dev", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -218,6 +220,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Query(args) => query::run(args, terminal),
         Verb::Replay(args) => replay::run(args, terminal),
         Verb::Convert(args) => convert::run(args, terminal),
+        Verb::Compile(args) => compile::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),
         Verb::Completions { shell } => {

@@ -77,13 +77,26 @@ pub struct QueryArgs {
     input: Vec<PathBuf>,
 }
 
+/// A query language on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-enum Lang {
+pub enum Lang {
     #[value(alias = "kuery")]
     Kql,
     Lucene,
     Eql,
     Esql,
+}
+
+impl Lang {
+    /// The language.
+    pub fn language(self) -> Language {
+        match self {
+            Lang::Kql => Language::Kql,
+            Lang::Lucene => Language::Lucene,
+            Lang::Eql => Language::Eql,
+            Lang::Esql => Language::Esql,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -102,10 +115,7 @@ enum Position {
 /// Runs the command.
 pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     let language = match args.lang {
-        Some(Lang::Kql) => Language::Kql,
-        Some(Lang::Lucene) => Language::Lucene,
-        Some(Lang::Eql) => Language::Eql,
-        Some(Lang::Esql) => Language::Esql,
+        Some(lang) => lang.language(),
         None => {
             let guess = guess(&args.query);
             terminal.remark(&format!("read as {}; --lang says otherwise", guess.name()));
@@ -241,7 +251,8 @@ fn guess(query: &str) -> Language {
     Language::Kql
 }
 
-fn mapping(given: &str) -> Result<Layer, String> {
+/// The fields of a mapping file, as `--mapping` names it.
+pub fn mapping(given: &str) -> Result<Layer, String> {
     let (_, path) = match given.split_once('=') {
         Some((index, path)) if !Path::new(given).exists() => (Some(index), path),
         _ => (None, given),

@@ -111,6 +111,7 @@ codes! {
     RP0604 604 Error "new terms without a usable window";
     RP0605 605 Error "malformed rule id";
     RP0606 606 Error "time expression";
+    RP0607 607 Error "filter that cannot be evaluated";
     RP0701 701 Error "rule id used twice";
     RP0702 702 Error "rule name used twice";
     RP0703 703 Error "rulepack.toml";

@@ -2,6 +2,7 @@
 //! mistake ([`resolve`]), and the rule file that holds most of them ([`rule`]).
 
 pub mod cloudtrail;
+pub mod dsl;
 pub mod eql;
 pub mod kql;
 pub mod resolve;

@@ -442,7 +442,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Whether a name matches a pattern; markers stand for any characters, dots too.
-fn pattern_matches(parts: &[Box<str>], name: &str) -> bool {
+pub(super) fn pattern_matches(parts: &[Box<str>], name: &str) -> bool {
     let [first, middle @ .., last] = parts else { return false };
     let Some(mut rest) = name.strip_prefix(first.as_ref()) else { return false };
     for part in middle {

@@ -27,6 +27,7 @@
 
 mod ast;
 mod check;
+mod dsl;
 mod lexer;
 mod lower;
 mod parser;
@@ -35,6 +36,7 @@ mod query_string;
 mod syntax;
 
 pub use ast::{Node, NodeKind, Query, RangeOp, Term, TermValue};
+pub use dsl::{Options as DslOptions, compile};
 pub use parser::{Parsed, parse};
 pub use print::{print, value_text};
 
