@@ -3,10 +3,12 @@
 
 mod eval;
 mod expr;
+mod nested;
 
 pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
 pub use expr::{Comparison, Expr};
+pub use nested::Nested;
 
 use crate::es::{Context, Op, Reject, Test, prepare};
 use crate::schema::{FieldType, Resolved};
@@ -54,6 +56,14 @@ impl PlanFields {
             self.fields.len() - 1
         });
         FieldId(u32::try_from(i).unwrap_or(u32::MAX))
+    }
+
+    /// The same fields, seen from the objects at `path`.
+    pub fn below(mut self, path: &str) -> PlanFields {
+        for field in &mut self.fields {
+            field.access = field.access.below(path);
+        }
+        self
     }
 
     /// The field of an id.
@@ -105,6 +115,10 @@ pub enum Pred {
     Leaf(Leaf),
     /// A condition that is computed: true if some choice of one value per field makes it true.
     Script(Script),
+    /// Some object of a nested field satisfies a condition of its own.
+    Nested(Nested),
+    /// A condition that stands in no query text, by the name that people know: a filter, an exception.
+    Named(Box<str>, Box<Pred>),
 }
 
 /// A condition on one field, as it was meant and as it runs.
@@ -180,12 +194,13 @@ impl Pred {
         Pred::Not(Box::new(self))
     }
 
-    /// Calls `f` on every leaf and script, with whether an odd number of negations stands above it.
+    /// Calls `f` on every leaf, script and nested condition, with whether an odd number of negations stands above it.
     pub fn visit<'p>(&'p self, f: &mut dyn FnMut(&'p Pred, bool)) {
         fn go<'p>(p: &'p Pred, negated: bool, f: &mut dyn FnMut(&'p Pred, bool)) {
             match p {
                 Pred::And(ps) | Pred::Or(ps) => ps.iter().for_each(|p| go(p, negated, f)),
                 Pred::Not(p) => go(p, !negated, f),
+                Pred::Named(_, p) => go(p, negated, f),
                 other => f(other, negated),
             }
         }
@@ -207,6 +222,7 @@ impl Pred {
                 all.dedup();
                 Some(all)
             }
+            Pred::Named(_, p) => p.required_values(fields, name),
             Pred::Leaf(leaf) => {
                 let field = fields.get(leaf.field)?;
                 if field.name.as_ref() != name || field.types.len() != 1 || field.types.first()?.lowercase {

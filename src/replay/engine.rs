@@ -619,7 +619,12 @@ fn evidence(rule: &RunRule, row: &Row<'_>) -> Vec<Evidence> {
             Pred::And(_) | Pred::Or(_) => {
                 t.parts.iter().filter(|p| p.result).for_each(|p| collect(p, rule, out))
             }
-            Pred::Leaf(crate::plan::Leaf { span, .. }) | Pred::Script(crate::plan::Script { span, .. }) => {
+            Pred::Named(name, _) => {
+                out.push(Evidence { clause: name.to_string(), values: Vec::new() });
+            }
+            Pred::Leaf(crate::plan::Leaf { span, .. })
+            | Pred::Script(crate::plan::Script { span, .. })
+            | Pred::Nested(crate::plan::Nested { span, .. }) => {
                 out.push(Evidence {
                     clause: span.slice(&rule.query).to_owned(),
                     values: t.values.iter().map(|(n, v)| (n.to_string(), v.clone())).collect(),

@@ -18,6 +18,13 @@ pub(super) enum Typed<'q> {
     Everything,
     Nothing,
     Clause(Clause<'q>),
+    /// Some object at the path satisfies the condition.
+    Nested {
+        /// The full path.
+        path: String,
+        child: Box<Typed<'q>>,
+        span: Span,
+    },
 }
 
 /// What is asked of one or more fields.
@@ -206,18 +213,15 @@ impl<'q> Checker<'q> {
                     .help("`field: { … }` is for fields of type `nested`; elsewhere join the full names with `and`")]);
             }
             None => {
-                let d = resolve::unknown_field(self.schema, &full, path.span, self.settings.unknown_field);
+                // an unknown field matches nothing, but an unknown path fails the search
+                let d = resolve::unknown_field(self.schema, &full, path.span, Severity::Error);
                 self.report(d);
             }
         }
-        if self.path.is_empty() {
-            self.report([Diagnostic::new(Code::RP9001, "nested queries are not supported yet")
-                .at(span, "cannot be run")]);
-        }
         self.path.push(full);
-        let inner = self.node(child, negated);
-        self.path.pop();
-        inner
+        let child = Box::new(self.node(child, negated));
+        let path = self.path.pop().unwrap_or_default();
+        Typed::Nested { path, child, span }
     }
 
     fn full_name(&self, name: &Term) -> String {
@@ -529,12 +533,11 @@ mod tests {
     #[test]
     fn nested_fields_need_their_group() {
         error("items.sku: a", Code::RP0203);
-        error("items: { sku: a }", Code::RP9001);
+        assert_eq!(found("items: { sku: a and not sku: b }"), []);
         assert_eq!(found("host: { name: a }").first().unwrap().0, Code::RP0203);
         assert!(found("items: { port: a }").iter().any(|(c, _)| *c == Code::RP0201));
         let a = analyze("items: { sku: a }", &mapping(), &Settings::default());
         assert_eq!(a.fields.first().unwrap().name, "items.sku");
-        assert!(a.plan.is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::wildcard::{Part, Pattern};
 use crate::es::{Case, Literal, Op, Reject, date, ip};
 use crate::lang::{Settings, resolve};
-use crate::plan::{FieldId, Plan, PlanField, PlanFields, Pred, Stage};
+use crate::plan::{FieldId, Nested, Plan, PlanField, PlanFields, Pred, Stage};
 use crate::schema::{Field, FieldType, Kind, Schema};
 use crate::source::Span;
 use crate::value::Access;
@@ -88,6 +88,13 @@ impl Lowering<'_> {
             Typed::Everything => Pred::Const(true),
             Typed::Nothing => Pred::Const(false),
             Typed::Clause(clause) => self.clause(clause),
+            Typed::Nested { path, child, span } => {
+                let outer = (std::mem::take(&mut self.fields), std::mem::take(&mut self.ids), self.all.take());
+                let pred = self.node(child);
+                let inner = std::mem::take(&mut self.fields);
+                (self.fields, self.ids, self.all) = outer;
+                Pred::Nested(Nested::new(&mut self.fields, path, inner, pred, *span))
+            }
         }
     }
 
@@ -402,6 +409,29 @@ mod tests {
         for everything in ["", "*", "*:*", " \n"] {
             assert!(matches(everything, json!({})), "{everything:?}");
         }
+    }
+
+    #[test]
+    fn a_nested_group_asks_one_object() {
+        let items = json!({"items": [{"name": "a", "size": 1}, {"name": "b"}]});
+        let schema = mapping(&json!({"properties": {
+            "top": {"type": "keyword"},
+            "items": {"type": "nested", "properties": {
+                "name": {"type": "keyword"}, "size": {"type": "long"},
+                "parts": {"type": "nested", "properties": {"id": {"type": "long"}, "kind": {"type": "keyword"}}}}}}}));
+        let holds = |query: &str, document: &serde_json::Value| matches_in(&schema, query, document.clone());
+        assert!(holds("items: { name: a and size: 1 }", &items));
+        assert!(!holds("items: { name: b and size: 1 }", &items));
+        assert!(holds("items: { name: b } and items: { size: 1 }", &items));
+        assert!(holds("items: { not name: a }", &items));
+        assert!(!holds("items: { not name: a }", &json!({"top": "x"})));
+        assert!(holds("not items: { name: a }", &json!({"top": "x"})));
+        assert!(!holds("items: { word }", &items));
+        let deep = json!({"items": [{"name": "a", "parts": [{"id": 1, "kind": "x"}, {"id": 2, "kind": "y"}]},
+            {"name": "b", "parts": {"id": 2, "kind": "x"}}]});
+        assert!(holds("items: { name: b and parts: { id: 2 and kind: x } }", &deep));
+        assert!(!holds("items: { name: a and parts: { id: 2 and kind: x } }", &deep));
+        assert!(holds("items.parts: { id: 2 and kind: x }", &deep));
     }
 
     #[test]

@@ -175,7 +175,7 @@ mod tests {
                 Pred::And(ps) => ps.iter().all(eval),
                 Pred::Or(ps) => ps.iter().any(eval),
                 Pred::Not(p) => !eval(p),
-                Pred::Leaf(_) | Pred::Script(_) => unreachable!(),
+                _ => unreachable!(),
             }
         }
         pred.ok().map(|p| eval(&p))
