@@ -5,6 +5,7 @@ pub mod cloudtrail;
 pub mod dsl;
 pub mod eql;
 pub mod kql;
+pub mod lucene;
 pub mod resolve;
 pub mod rule;
 
@@ -142,6 +143,7 @@ pub const MAX_DEPTH: usize = 200;
 pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Settings) -> Analysis {
     match language {
         Language::Kql => kql::analyze(text, schema, settings),
+        Language::Lucene => lucene::analyze(text, schema, settings),
         Language::Eql => eql::analyze(text, schema, settings),
         _ => Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() },
     }
@@ -151,6 +153,7 @@ pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Setti
 pub fn check_syntax(language: Language, text: &str) -> Vec<Diagnostic> {
     match language {
         Language::Kql => kql::parse(text).diagnostics,
+        Language::Lucene => lucene::parse(text).err().into_iter().collect(),
         Language::Eql => eql::parse(text).err().unwrap_or_default(),
         _ => vec![not_supported(language)],
     }

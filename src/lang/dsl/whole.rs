@@ -4,7 +4,7 @@
 use super::filters::{BadFilter, Clauses, clauses, is_match_all};
 use super::{Dialect, FieldInfo};
 use crate::diag::{Code, Diagnostic};
-use crate::lang::{Language, kql};
+use crate::lang::{Language, kql, lucene};
 use serde_json::{Value, json};
 
 /// The parts of a whole query.
@@ -68,11 +68,15 @@ impl Whole<'_> {
                     kql::DslOptions { fields: self.fields, time_zone: Some(ZONE), dialect: self.dialect };
                 filter.push(kql::compile(query, &options).map_err(Refused::Query)?);
             }
-            Language::Lucene => must.push(if self.query.trim().is_empty() {
-                json!({ "match_all": {} })
-            } else {
-                json!({ "query_string": { "query": self.query, "analyze_wildcard": true, "time_zone": ZONE } })
-            }),
+            Language::Lucene => {
+                lucene::parse(self.query).map_err(|d| Refused::Query(vec![d]))?;
+                must.push(if self.query.trim().is_empty() {
+                    json!({ "match_all": {} })
+                } else {
+                    json!({ "query_string": {
+                        "query": self.query, "analyze_wildcard": true, "time_zone": ZONE } })
+                });
+            }
             other => {
                 let message = format!("compiling {} to Query DSL is not supported yet", other.name());
                 return Err(Refused::Query(vec![Diagnostic::new(Code::RP9001, message)]));

@@ -6,7 +6,7 @@ use super::check::{Ask, Clause, Target, Typed};
 use super::query_string::{self, Atom};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::wildcard::{Part, Pattern};
-use crate::es::{Case, Literal, Op, Reject, date, ip};
+use crate::es::{Case, Literal, Op, Reject};
 use crate::lang::{Settings, resolve};
 use crate::plan::{FieldId, Nested, Plan, PlanField, PlanFields, Pred, Stage};
 use crate::schema::{Field, FieldType, Kind, Schema};
@@ -89,7 +89,8 @@ impl Lowering<'_> {
             Typed::Nothing => Pred::Const(false),
             Typed::Clause(clause) => self.clause(clause),
             Typed::Nested { path, child, span } => {
-                let outer = (std::mem::take(&mut self.fields), std::mem::take(&mut self.ids), self.all.take());
+                let outer =
+                    (std::mem::take(&mut self.fields), std::mem::take(&mut self.ids), self.all.take());
                 let pred = self.node(child);
                 let inner = std::mem::take(&mut self.fields);
                 (self.fields, self.ids, self.all) = outer;
@@ -252,10 +253,10 @@ impl Lowering<'_> {
             Ask::Is(TermValue::Wildcard(_)) => vec![Kind::Keyword],
             Ask::Is(value) => {
                 let mut types = vec![Kind::Keyword];
-                types.extend(kind_of(&value.to_string()));
+                types.extend(resolve::kind_of(&value.to_string()));
                 types
             }
-            Ask::Range(_, value) => vec![kind_of(&value.to_string()).unwrap_or(Kind::Keyword)],
+            Ask::Range(_, value) => vec![resolve::kind_of(&value.to_string()).unwrap_or(Kind::Keyword)],
         };
         let id = self.fields.add(PlanField {
             name: name.into(),
@@ -270,19 +271,6 @@ impl Lowering<'_> {
                 .push(Diagnostic::new(reject.code, reject.message).at(span, format!("asked of `{name}`")));
             Pred::Const(false)
         })
-    }
-}
-
-/// The type, other than text, that a value is plainly one of.
-fn kind_of(text: &str) -> Option<Kind> {
-    if text.parse::<f64>().is_ok_and(f64::is_finite) {
-        Some(Kind::Double)
-    } else if ip::parse(text).is_some() || ip::parse_cidr(text).is_some() {
-        Some(Kind::Ip)
-    } else if date::parse_value(text).is_some() || text.starts_with("now") {
-        Some(Kind::Date)
-    } else {
-        None
     }
 }
 
