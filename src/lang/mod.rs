@@ -153,7 +153,7 @@ pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Setti
 pub fn check_syntax(language: Language, text: &str) -> Vec<Diagnostic> {
     match language {
         Language::Kql => kql::parse(text).diagnostics,
-        Language::Lucene => lucene::parse(text).err().into_iter().collect(),
+        Language::Lucene => lucene::parse(text).err().map(|d| *d).into_iter().collect(),
         Language::Eql => eql::parse(text).err().unwrap_or_default(),
         _ => vec![not_supported(language)],
     }

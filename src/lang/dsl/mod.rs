@@ -1,12 +1,15 @@
 //! Query DSL: what KQL and Lucene are compiled to, and, as the language of rule filters and exceptions,
-//! what is read and run ([`analyze`]).
+//! what is read and run ([`lower`]).
 
+mod clause;
 mod fields;
 mod filters;
+mod lower;
 mod whole;
 
 pub use fields::{FieldInfo, Known};
 pub use filters::{BadFilter, Clauses, clauses};
+pub use lower::{Lowered, lower};
 pub use whole::{Refused, TimeRange, Whole, ZONE};
 
 /// Whose Query DSL is written.

@@ -69,7 +69,7 @@ impl Whole<'_> {
                 filter.push(kql::compile(query, &options).map_err(Refused::Query)?);
             }
             Language::Lucene => {
-                lucene::parse(self.query).map_err(|d| Refused::Query(vec![d]))?;
+                lucene::parse(self.query).map_err(|d| Refused::Query(vec![*d]))?;
                 must.push(if self.query.trim().is_empty() {
                     json!({ "match_all": {} })
                 } else {

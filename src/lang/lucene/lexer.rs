@@ -50,7 +50,7 @@ pub(super) struct Token {
 ///
 /// # Errors
 /// The first place where no token begins.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Diagnostic> {
+pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Box<Diagnostic>> {
     let mut lexer = Lexer { text, pos: 0, out: Vec::new() };
     lexer.run()?;
     Ok(lexer.out)
@@ -101,7 +101,7 @@ impl Lexer<'_> {
         self.pos = end;
     }
 
-    fn run(&mut self) -> Result<(), Diagnostic> {
+    fn run(&mut self) -> Result<(), Box<Diagnostic>> {
         while let Some(c) = self.at(self.pos) {
             let next = self.pos + c.len_utf8();
             match c {
@@ -135,11 +135,13 @@ impl Lexer<'_> {
                 }
                 ']' | '}' => {
                     let opener = if c == ']' { '[' } else { '{' };
-                    return Err(self.wrong(
-                        next,
-                        format!("`{c}` without a `{opener}` before it"),
-                        format!("a `{c}` that belongs to a value is written `\\{c}`"),
-                    ));
+                    return Err(self
+                        .wrong(
+                            next,
+                            format!("`{c}` without a `{opener}` before it"),
+                            format!("a `{c}` that belongs to a value is written `\\{c}`"),
+                        )
+                        .into());
                 }
                 _ => self.term()?,
             }
@@ -152,7 +154,7 @@ impl Lexer<'_> {
     }
 
     /// A term, a prefix, a pattern, or an operator that looks like a term.
-    fn term(&mut self) -> Result<(), Diagnostic> {
+    fn term(&mut self) -> Result<(), Box<Diagnostic>> {
         let mut end = self.pos;
         let mut stars = 0usize;
         let mut last_is_star = false;
@@ -163,7 +165,7 @@ impl Lexer<'_> {
                     let d = Diagnostic::new(Code::RP0102, "a backslash at the end escapes nothing")
                         .at(Span::new(end, end + 1), "")
                         .help("write `\\\\` for a backslash");
-                    return Err(d);
+                    return Err(d.into());
                 };
                 end += 1 + escaped.len_utf8();
             } else if wild || is_start(c) || (end > self.pos && matches!(c, '+' | '-')) {
@@ -187,7 +189,7 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn quoted(&mut self) -> Result<(), Diagnostic> {
+    fn quoted(&mut self) -> Result<(), Box<Diagnostic>> {
         let mut end = self.pos + 1;
         while let Some(c) = self.at(end) {
             end += c.len_utf8();
@@ -203,10 +205,10 @@ impl Lexer<'_> {
         let d = Diagnostic::new(Code::RP0103, "this quotation never ends")
             .at(Span::new(self.pos, self.pos + 1), "opened here")
             .help("add the missing `\"`, or write `\\\"` for a plain one");
-        Err(d)
+        Err(d.into())
     }
 
-    fn regexp(&mut self) -> Result<(), Diagnostic> {
+    fn regexp(&mut self) -> Result<(), Box<Diagnostic>> {
         let mut end = self.pos + 1;
         let mut escaped_end = None;
         let mut before = '/';
@@ -227,7 +229,7 @@ impl Lexer<'_> {
         let d = Diagnostic::new(Code::RP0103, "this regular expression never ends")
             .at(Span::new(self.pos, self.pos + 1), "opened here")
             .help("add the missing `/`, or write `\\/` for a plain slash");
-        Err(d)
+        Err(d.into())
     }
 
     fn digits(&self, from: usize) -> usize {
@@ -238,14 +240,16 @@ impl Lexer<'_> {
         end
     }
 
-    fn boost(&mut self, from: usize) -> Result<(), Diagnostic> {
+    fn boost(&mut self, from: usize) -> Result<(), Box<Diagnostic>> {
         let mut end = self.digits(from);
         if end == from {
-            return Err(self.wrong(
-                from,
-                "expected a number after `^`".to_owned(),
-                "write a boost such as `^2`, or `\\^` for a plain character".to_owned(),
-            ));
+            return Err(self
+                .wrong(
+                    from,
+                    "expected a number after `^`".to_owned(),
+                    "write a boost such as `^2`, or `\\^` for a plain character".to_owned(),
+                )
+                .into());
         }
         if self.at(end) == Some('.') {
             let fraction = self.digits(end + 1);
@@ -257,7 +261,7 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn range(&mut self) -> Result<(), Diagnostic> {
+    fn range(&mut self) -> Result<(), Box<Diagnostic>> {
         let open = self.out.last().map_or(self.pos, |t| t.span.start as usize);
         while let Some(c) = self.at(self.pos) {
             let next = self.pos + c.len_utf8();
@@ -273,7 +277,7 @@ impl Lexer<'_> {
         let d = Diagnostic::new(Code::RP0101, "this range is never closed")
             .at(Span::new(open, open + 1), "opened here")
             .help("write `[from TO to]`; `{` and `}` leave the bounds out");
-        Err(d)
+        Err(d.into())
     }
 
     fn bound(&mut self) {

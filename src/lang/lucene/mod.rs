@@ -37,7 +37,7 @@ use crate::schema::Schema;
 pub fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analysis {
     let query = match parse(text) {
         Ok(query) => query,
-        Err(d) => return Analysis { diagnostics: vec![d], ..Analysis::default() },
+        Err(d) => return Analysis { diagnostics: vec![*d], ..Analysis::default() },
     };
     let mut fields = PlanFields::default();
     let lowered = lower(&query, text, schema, settings, &Defaults::default(), &mut fields);

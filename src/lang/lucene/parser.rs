@@ -12,7 +12,7 @@ use crate::source::Span;
 ///
 /// # Errors
 /// The first thing that Lucene would refuse.
-pub fn parse(text: &str) -> Result<Query, Diagnostic> {
+pub fn parse(text: &str) -> Result<Query, Box<Diagnostic>> {
     let tokens = tokens(text)?;
     if tokens.is_empty() {
         return Ok(Query { root: None });
@@ -23,9 +23,10 @@ pub fn parse(text: &str) -> Result<Query, Diagnostic> {
         None => Ok(Query { root: Some(root) }),
         Some(t) if t.kind == Kind::Close => {
             Err(syntax("`)` without a `(` before it", t.span, "nothing to close")
-                .help("remove it; a `)` that belongs to a value is written `\\)`"))
+                .help("remove it; a `)` that belongs to a value is written `\\)`")
+                .into())
         }
-        Some(t) => Err(parser.unexpected(t)),
+        Some(t) => Err(parser.unexpected(t).into()),
     }
 }
 
@@ -70,7 +71,7 @@ impl Parser<'_> {
         }
     }
 
-    fn group(&mut self) -> Result<Group, Diagnostic> {
+    fn group(&mut self) -> Result<Group, Box<Diagnostic>> {
         let mut clauses = Vec::new();
         while let Some(token) = self.peek(0) {
             if token.kind == Kind::Close {
@@ -87,7 +88,7 @@ impl Parser<'_> {
             };
             if conjunction.is_some() {
                 if clauses.is_empty() {
-                    return Err(self.unexpected(token));
+                    return Err(self.unexpected(token).into());
                 }
                 self.at += 1;
             }
@@ -105,7 +106,8 @@ impl Parser<'_> {
             return Err(match self.peek(0) {
                 Some(t) => self.unexpected(t),
                 None => syntax("the query ends where a condition is expected", self.end(), "here"),
-            });
+            }
+            .into());
         }
         Ok(Group { clauses })
     }
@@ -120,7 +122,7 @@ impl Parser<'_> {
     }
 
     /// Two or more terms in a row are one text.
-    fn several_words(&mut self) -> Result<Option<Clause>, Diagnostic> {
+    fn several_words(&mut self) -> Result<Option<Clause>, Box<Diagnostic>> {
         let Some(first) = self.peek(0).filter(|t| t.kind == Kind::Term && self.continues(1)) else {
             return Ok(None);
         };
@@ -140,11 +142,11 @@ impl Parser<'_> {
         &mut self,
         conjunction: Option<Conjunction>,
         modifier: Option<Modifier>,
-    ) -> Result<Clause, Diagnostic> {
+    ) -> Result<Clause, Box<Diagnostic>> {
         let Some(start) = self.peek(0) else {
-            return Err(syntax("the query ends where a condition is expected", self.end(), "here").help(
-                "complete the condition, or put an operator that is meant as a word in double quotes",
-            ));
+            return Err(syntax("the query ends where a condition is expected", self.end(), "here")
+                .help("complete the condition, or put an operator that is meant as a word in double quotes")
+                .into());
         };
         let mut field = None;
         if matches!(start.kind, Kind::Term | Kind::Star) && self.kind(1) == Some(Kind::Colon) {
@@ -153,11 +155,13 @@ impl Parser<'_> {
             self.at += 2;
         } else if matches!(start.kind, Kind::Prefix | Kind::Wildcard) && self.kind(1) == Some(Kind::Colon) {
             return Err(syntax("a pattern cannot stand before a colon", start.span, "not a field name")
-                .help(format!("write `{}`", self.slice(start).replace('*', "\\*"))));
+                .help(format!("write `{}`", self.slice(start).replace('*', "\\*")))
+                .into());
         }
         let Some(token) = self.peek(0) else {
             return Err(syntax("a value is missing after the colon", self.end(), "here")
-                .help("write `field:*` for any value"));
+                .help("write `field:*` for any value")
+                .into());
         };
         self.at += 1;
         let mut boost = None;
@@ -184,13 +188,15 @@ impl Parser<'_> {
                         Code::RP0104,
                         format!("brackets nest deeper than {MAX_DEPTH} levels"),
                     )
-                    .at(token.span, "one too many"));
+                    .at(token.span, "one too many")
+                    .into());
                 }
                 let group = self.group()?;
                 self.depth -= 1;
                 if self.kind(0) != Some(Kind::Close) {
                     return Err(syntax("this `(` is never closed", token.span, "opened here")
-                        .help("add the missing `)`"));
+                        .help("add the missing `)`")
+                        .into());
                 }
                 self.at += 1;
                 suffixes(self, false);
@@ -204,7 +210,7 @@ impl Parser<'_> {
             Kind::Quoted => {
                 let inner =
                     Span::new(token.span.start as usize + 1, (token.span.end as usize).saturating_sub(1));
-                let text = unescape(inner.slice(self.text)).map_err(|d| d.at(token.span, ""))?;
+                let text = unescape(inner.slice(self.text)).map_err(|d| Box::new(d.at(token.span, "")))?;
                 suffixes(self, true);
                 Term::Quoted { text: text.into(), slop: fuzzy }
             }
@@ -219,22 +225,22 @@ impl Parser<'_> {
                     (term, _) => term,
                 }
             }
-            _ => return Err(self.unexpected(token)),
+            _ => return Err(self.unexpected(token).into()),
         };
         let last = self.at.checked_sub(1).and_then(|i| self.tokens.get(i)).map_or(start.span, |t| t.span);
         Ok(Clause { conjunction, modifier, field, term, boost, span: start.span.to(last) })
     }
 
-    fn term(&self, token: Token) -> Result<Term, Diagnostic> {
+    fn term(&self, token: Token) -> Result<Term, Box<Diagnostic>> {
         let text = self.slice(token);
         Ok(match token.kind {
             Kind::Star => Term::Star,
             Kind::BareOperator => Term::Operator(text.chars().next().unwrap_or('-')),
             Kind::Prefix => {
                 let text = text.strip_suffix('*').unwrap_or(text);
-                Term::Prefix(unescape(text).map_err(|d| d.at(token.span, ""))?.into())
+                Term::Prefix(unescape(text).map_err(|d| Box::new(d.at(token.span, "")))?.into())
             }
-            Kind::Wildcard => Term::Wildcard(pattern(text).map_err(|d| d.at(token.span, ""))?),
+            Kind::Wildcard => Term::Wildcard(pattern(text).map_err(|d| Box::new(d.at(token.span, "")))?),
             Kind::Regexp => {
                 let inner = text.strip_prefix('/').and_then(|t| t.strip_suffix('/')).unwrap_or(text);
                 Term::Regexp(inner.into())
@@ -243,19 +249,19 @@ impl Parser<'_> {
         })
     }
 
-    fn range(&mut self, open: Token, lower_inclusive: bool) -> Result<Term, Diagnostic> {
+    fn range(&mut self, open: Token, lower_inclusive: bool) -> Result<Term, Box<Diagnostic>> {
         let shape = |span: Span| {
             syntax("a range has the form `[from TO to]`", span, "not this one")
                 .help("`*` leaves a side open; `{` and `}` leave the bounds out")
         };
         let lower = self.bound()?.ok_or_else(|| shape(open.span))?;
         if self.kind(0) != Some(Kind::RangeTo) {
-            return Err(shape(open.span));
+            return Err(shape(open.span).into());
         }
         self.at += 1;
         let upper = self.bound()?.ok_or_else(|| shape(open.span))?;
         let Some(Kind::RangeClose { inclusive: upper_inclusive }) = self.kind(0) else {
-            return Err(shape(open.span));
+            return Err(shape(open.span).into());
         };
         self.at += 1;
         let bound = |(text, quoted): (String, bool)| (quoted || text != "*").then(|| text.into());
@@ -263,7 +269,7 @@ impl Parser<'_> {
     }
 
     /// A bound and whether it was quoted.
-    fn bound(&mut self) -> Result<Option<(String, bool)>, Diagnostic> {
+    fn bound(&mut self) -> Result<Option<(String, bool)>, Box<Diagnostic>> {
         let Some(token) = self.peek(0) else { return Ok(None) };
         let text = self.slice(token);
         let (text, quoted) = match token.kind {
@@ -273,21 +279,22 @@ impl Parser<'_> {
             }
             _ => return Ok(None),
         };
-        let text = unescape(text).map_err(|d| d.at(token.span, ""))?;
+        let text = unescape(text).map_err(|d| Box::new(d.at(token.span, "")))?;
         self.at += 1;
         Ok(Some((text, quoted)))
     }
 
-    fn unescape(&self, token: Token) -> Result<Box<str>, Diagnostic> {
-        unescape(self.slice(token)).map(Into::into).map_err(|d| d.at(token.span, ""))
+    fn unescape(&self, token: Token) -> Result<Box<str>, Box<Diagnostic>> {
+        unescape(self.slice(token)).map(Into::into).map_err(|d| Box::new(d.at(token.span, "")))
     }
 }
 
 /// Reads one escape; `rest` begins after the backslash. The character and the bytes that it took.
-fn escape(rest: &str) -> Result<(char, usize), Diagnostic> {
+fn escape(rest: &str) -> Result<(char, usize), Box<Diagnostic>> {
     let Some(c) = rest.chars().next() else {
         return Err(Diagnostic::new(Code::RP0102, "a backslash at the end escapes nothing")
-            .help("write `\\\\` for a backslash"));
+            .help("write `\\\\` for a backslash")
+            .into());
     };
     if c != 'u' {
         return Ok((c, c.len_utf8()));
@@ -298,12 +305,13 @@ fn escape(rest: &str) -> Result<(char, usize), Diagnostic> {
         // half of a pair: no character of its own
         Some(code) => Ok((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 5)),
         None => Err(Diagnostic::new(Code::RP0102, "`\\u` needs four hexadecimal digits")
-            .help("write `u` for the letter: it needs no backslash")),
+            .help("write `u` for the letter: it needs no backslash")
+            .into()),
     }
 }
 
 /// A text with its escapes resolved.
-fn unescape(raw: &str) -> Result<String, Diagnostic> {
+fn unescape(raw: &str) -> Result<String, Box<Diagnostic>> {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((before, after)) = rest.split_once('\\') {
@@ -317,7 +325,7 @@ fn unescape(raw: &str) -> Result<String, Diagnostic> {
 }
 
 /// The parts of a pattern.
-fn pattern(raw: &str) -> Result<Vec<Part>, Diagnostic> {
+fn pattern(raw: &str) -> Result<Vec<Part>, Box<Diagnostic>> {
     let mut parts: Vec<Part> = Vec::new();
     let mut rest = raw;
     while let Some(c) = rest.chars().next() {
