@@ -20,12 +20,12 @@ impl<'q> Clause<'q> {
     /// The one clause of a query.
     pub(super) fn of(query: &'q Value) -> Result<Clause<'q>, Box<Diagnostic>> {
         let Some(map) = query.as_object() else {
-            return Err(bad("a query is a table with one clause").into());
+            return Err(bad("a query is a table with one clause"));
         };
         let mut entries = map.iter();
         match (entries.next(), entries.next()) {
             (Some((name, value)), None) => Ok(Clause { name, value }),
-            (None, _) => Err(bad("a query without a clause cannot be evaluated").into()),
+            (None, _) => Err(bad("a query without a clause cannot be evaluated")),
             (Some((a, _)), Some((b, _))) => Err(bad(format!("a query has one clause, not `{a}` and `{b}`"))
                 .help("join them in a `bool`")
                 .into()),
@@ -44,9 +44,9 @@ impl<'q> Clause<'q> {
         let mut entries = map.iter().filter(|(k, _)| !matches!(k.as_str(), "boost" | "_name"));
         match (entries.next(), entries.next()) {
             (Some((name, value)), None) => Ok((name, value)),
-            (None, _) => Err(bad(format!("`{}` needs a field", self.name)).into()),
+            (None, _) => Err(bad(format!("`{}` needs a field", self.name))),
             (Some(_), Some((second, _))) => {
-                Err(bad(format!("`{}` asks one field, not also `{second}`", self.name)).into())
+                Err(bad(format!("`{}` asks one field, not also `{second}`", self.name)))
             }
         }
     }
@@ -86,7 +86,7 @@ impl<'q> Body<'q> {
         let unknown =
             self.map.into_iter().flat_map(Map::keys).find(|k| *k != "_name" && !known.contains(&k.as_str()));
         match unknown {
-            Some(key) => Err(bad(format!("`{key}` in `{}` cannot be evaluated", self.clause)).into()),
+            Some(key) => Err(bad(format!("`{key}` in `{}` cannot be evaluated", self.clause))),
             None => Ok(()),
         }
     }
@@ -99,7 +99,7 @@ impl<'q> Body<'q> {
         match self.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(s)) => Ok(Some(s)),
-            Some(_) => Err(bad(format!("`{key}` in `{}` is a string", self.clause)).into()),
+            Some(_) => Err(bad(format!("`{key}` in `{}` is a string", self.clause))),
         }
     }
 
@@ -108,7 +108,7 @@ impl<'q> Body<'q> {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(s)) => Ok(Some(vec![s])),
             Some(Value::Array(items)) => Ok(Some(items.iter().filter_map(Value::as_str).collect())),
-            Some(_) => Err(bad(format!("`{key}` in `{}` is a list of strings", self.clause)).into()),
+            Some(_) => Err(bad(format!("`{key}` in `{}` is a list of strings", self.clause))),
         }
     }
 
@@ -117,7 +117,7 @@ impl<'q> Body<'q> {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(b)) => Ok(*b),
             Some(Value::String(s)) if s == "true" || s == "false" => Ok(s == "true"),
-            Some(_) => Err(bad(format!("`{key}` in `{}` is `true` or `false`", self.clause)).into()),
+            Some(_) => Err(bad(format!("`{key}` in `{}` is `true` or `false`", self.clause))),
         }
     }
 

@@ -76,7 +76,7 @@ impl Lowering<'_> {
     fn query(&mut self, query: &Value, at: &str) -> Pred {
         self.depth += 1;
         let answer = if self.depth > MAX_NESTING {
-            Err(bad(format!("clauses nest deeper than {MAX_NESTING} levels")).into())
+            Err(bad(format!("clauses nest deeper than {MAX_NESTING} levels")))
         } else {
             Clause::of(query).and_then(|c| self.clause(&c, &format!("{at}/{}", escaped(c.name))))
         };
@@ -156,7 +156,7 @@ impl Lowering<'_> {
                 self.ask(name, Op::Regexp(text.text().as_ref().into(), body.case()?), at)
             }
             "range" => self.range(clause, at),
-            "ids" => Err(bad("`ids` cannot be evaluated: events here have no document ids").into()),
+            "ids" => Err(bad("`ids` cannot be evaluated: events here have no document ids")),
             other => Err(bad(format!("`{other}` clauses cannot be evaluated"))
                 .at(self.span(at), "")
                 .help("`rulepack explain RP0607` lists the clauses that can")
@@ -230,7 +230,7 @@ impl Lowering<'_> {
             None | Some("boolean") => {}
             Some("phrase") => return self.ask(name, phrase(value, 0), at),
             Some(other) => {
-                return Err(bad(format!("`match` of the type `{other}` cannot be evaluated")).into());
+                return Err(bad(format!("`match` of the type `{other}` cannot be evaluated")));
             }
         }
         let lenient = std::mem::replace(&mut self.lenient, body.flag("lenient")?);
@@ -256,7 +256,7 @@ impl Lowering<'_> {
             None | Some("best_fields" | "most_fields") => Op::Match(value),
             Some("phrase") => phrase(value, body.get("slop").and_then(Value::as_u64).unwrap_or(0)),
             Some(other) => {
-                return Err(bad(format!("`multi_match` of the type `{other}` cannot be evaluated")).into());
+                return Err(bad(format!("`multi_match` of the type `{other}` cannot be evaluated")));
             }
         };
         let names = body.texts("fields")?;
@@ -266,8 +266,7 @@ impl Lowering<'_> {
             None if self.schema.layers().is_empty() => {
                 return Err(bad(
                     "`multi_match` in every field cannot be evaluated without field information",
-                )
-                .into());
+                ));
             }
             None => vec!["*".to_owned()],
         };
@@ -283,7 +282,7 @@ impl Lowering<'_> {
         }
         self.lenient = lenient;
         match failed {
-            Some(d) => Err(d.into()),
+            Some(d) => Err(d),
             None => Ok(any_of(any)),
         }
     }
@@ -339,13 +338,13 @@ impl Lowering<'_> {
 
     fn range(&mut self, clause: &Clause<'_>, at: &str) -> Answer {
         let (name, body) = clause.only_field()?;
-        let Some(map) = body.as_object() else { return Err(bad("`range` needs bounds").into()) };
+        let Some(map) = body.as_object() else { return Err(bad("`range` needs bounds")) };
         let body = Body::new("range", map);
         body.only(&["gt", "gte", "lt", "lte", "from", "to", "format", "time_zone", "boost"])?;
         match body.text("format")? {
             None | Some("strict_date_optional_time" | "strict_date_optional_time||epoch_millis") => {}
             Some(other) => {
-                return Err(bad(format!("dates of the format `{other}` cannot be evaluated")).into());
+                return Err(bad(format!("dates of the format `{other}` cannot be evaluated")));
             }
         }
         let bound =
@@ -503,7 +502,7 @@ fn literal(value: &Value) -> Result<Literal, Box<Diagnostic>> {
             None => Literal::Float(n.as_f64().unwrap_or(f64::NAN)),
         },
         Value::Array(_) | Value::Object(_) => {
-            return Err(bad("a list or table is no value to search for").into());
+            return Err(bad("a list or table is no value to search for"));
         }
     })
 }
@@ -534,7 +533,7 @@ fn least(given: &Value, of: usize) -> Result<usize, Box<Diagnostic>> {
         None => (text.as_str(), false),
     };
     let Ok(number) = number.parse::<i64>() else {
-        return Err(bad(format!("`minimum_should_match` of `{text}` cannot be evaluated")).into());
+        return Err(bad(format!("`minimum_should_match` of `{text}` cannot be evaluated")));
     };
     let of = i64::try_from(of).unwrap_or(i64::MAX);
     let n = if percent { number.saturating_mul(of) / 100 } else { number };
@@ -572,8 +571,7 @@ fn at_least(n: usize, preds: Vec<Pred>) -> Result<Option<Pred>, Box<Diagnostic>>
             if longer.len() > MAX_COMBINATIONS {
                 return Err(bad(format!(
                     "`minimum_should_match` makes more than {MAX_COMBINATIONS} combinations"
-                ))
-                .into());
+                )));
             }
         }
         combinations = longer;

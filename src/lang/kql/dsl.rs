@@ -213,7 +213,7 @@ impl Compiler<'_> {
     /// OpenSearch Dashboards: a name that stands for all fields of the index pattern.
     fn is_every_field(&self, field: Option<&Term>, targets: &[Target]) -> bool {
         field.is_some_and(|f| f.value.is_lone_star())
-            || self.options.fields.is_some_and(|info| info.len() > 0 && targets.len() == info.len())
+            || self.options.fields.is_some_and(|info| !info.is_empty() && targets.len() == info.len())
     }
 
     fn query_string(&self, parts: &[Box<str>]) -> String {

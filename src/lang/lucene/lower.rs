@@ -328,7 +328,7 @@ fn untyped(term: &Term) -> Vec<FieldType> {
         _ => String::new(),
     };
     let value = comparison(&value).map_or(value.as_str(), |(_, _, rest)| rest);
-    let bounded = matches!(term, Term::Range { .. }) || comparison(&value.to_owned()).is_some();
+    let bounded = matches!(term, Term::Range { .. }) || comparison(value).is_some();
     let found = resolve::kind_of(value);
     let mut kinds = vec![Kind::Keyword];
     kinds.extend(found);
