@@ -112,6 +112,7 @@ codes! {
     RP0605 605 Error "malformed rule id";
     RP0606 606 Error "time expression";
     RP0607 607 Error "filter that cannot be evaluated";
+    RP0608 608 Error "exception that cannot be evaluated";
     RP0701 701 Error "rule id used twice";
     RP0702 702 Error "rule name used twice";
     RP0703 703 Error "rulepack.toml";
@@ -123,6 +124,7 @@ codes! {
     RP0709 709 Error "stale generated file";
     RP0710 710 Error "generated rule that Kibana would refuse";
     RP0711 711 Error "no pack here";
+    RP0712 712 Note "exception list outside the pack";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
     RP1001 1001 Warning "value without a field";
@@ -132,6 +134,9 @@ codes! {
     RP1005 1005 Warning "spaces inside a wildcard value";
     RP1006 1006 Warning "keyword at the edge of a value";
     RP1007 1007 Warning "range on a string field";
+    RP1101 1101 Warning "exception that has ended or soon will";
+    RP1102 1102 Warning "exception without a reason";
+    RP1104 1104 Warning "exception that leaves no alert";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }
