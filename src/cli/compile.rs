@@ -5,13 +5,15 @@ use super::query::{Lang, mapping};
 use super::terminal::{Terminal, count};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::lang::dsl::{Dialect, FieldInfo, Refused, TimeRange, Whole, ZONE};
+use crate::lang::exception::{Unusable, item_query};
 use crate::lang::rule::Rule;
 use crate::lang::{Language, kql};
+use crate::pack::Pack;
 use crate::replay::input;
 use crate::schema::Schema;
-use crate::source::{QueryText, Source};
+use crate::source::{QueryText, Source, Span};
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,8 +40,8 @@ pub struct CompileArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "query")]
     rule: Option<PathBuf>,
     /// With --rule: the start of the time range
-    #[arg(long, value_name = "TIME", requires = "rule")]
-    from: Option<String>,
+    #[arg(long, alias = "from", value_name = "TIME", requires = "rule")]
+    since: Option<String>,
     /// With --rule: the end of the time range
     #[arg(long, value_name = "TIME", requires = "rule")]
     until: Option<String>,
@@ -133,7 +135,7 @@ fn of_query(
     match whole.compile() {
         Ok(made) => {
             let query = made.pointer("/bool/must/0").or_else(|| made.pointer("/bool/filter/0"));
-            Ok(query.cloned().unwrap_or_else(|| serde_json::json!({ "match_all": {} })))
+            Ok(query.cloned().unwrap_or_else(|| json!({ "match_all": {} })))
         }
         Err(Refused::Query(found)) => Err(failed(found)),
         Err(Refused::Filters(_)) => Ok(Value::Null),
@@ -155,7 +157,7 @@ fn of_rule(
         language: asked.language,
         query: &text,
         filters: &asked.filters,
-        exceptions: Vec::new(),
+        exceptions: exceptions(path, &asked)?,
         fields,
         dialect,
     };
@@ -171,22 +173,59 @@ fn of_rule(
                 .collect(),
         })
     })?;
-    if args.from.is_none() && args.until.is_none() {
+    if args.since.is_none() && args.until.is_none() {
         return Ok(query);
     }
     let text = |key: &str| asked.json.get(key).and_then(Value::as_str);
     let range = TimeRange {
         field: text("timestamp_override").unwrap_or("@timestamp"),
         fallback: asked.json.get("timestamp_override_fallback_disabled") != Some(&Value::Bool(true)),
-        from: args.from.as_deref().or_else(|| text("from")).unwrap_or("now-6m"),
+        from: args.since.as_deref().or_else(|| text("from")).unwrap_or("now-6m"),
         to: args.until.as_deref().or_else(|| text("to")).unwrap_or("now"),
     };
     Ok(range.around(query))
 }
 
+/// The exceptions of a rule as one query: those that the file holds itself (`exceptions`), and those of
+/// the pack that a TOML file stands in, as long as they have not ended.
+fn exceptions(path: &Path, asked: &Asked) -> Result<Vec<Value>, Failure> {
+    let mut any = Vec::new();
+    let unusable = |bad: Unusable, source: &Arc<Source>, span: Option<Span>| {
+        let mut d = Diagnostic::new(Code::RP0608, bad.message).in_source(source);
+        if let Some(span) = span {
+            d = d.at(span, "");
+        }
+        Failure::Findings(vec![d])
+    };
+    let no_lists = |id: &str| Err(format!("the value list `{id}` is not here"));
+    let own = asked.json.get("exceptions").and_then(Value::as_array);
+    for item in own.into_iter().flatten() {
+        any.push(item_query(item, &no_lists).map_err(|bad| unusable(bad, &asked.source, None))?);
+    }
+    if let Some(rule) = &asked.rule {
+        let now = super::now(None).unwrap_or_default();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let pack = Pack::find(&absolute).map(|root| Pack::load(&root).map_err(Failure::Findings));
+        if let Some(pack) = pack.transpose()? {
+            let applied = pack.exceptions.of(rule);
+            for one in applied.into_iter().filter(|a| a.item.expires.is_none_or(|e| e > now)) {
+                let made = item_query(&one.item.json, &|id| pack.exceptions.values(id));
+                let place = |bad: &Unusable| one.file.span(&format!("{}{}", one.item.pointer, bad.pointer));
+                any.push(made.map_err(|bad| {
+                    let span = place(&bad);
+                    unusable(bad, &one.file.source, Some(span))
+                })?);
+            }
+        }
+    }
+    Ok(if any.is_empty() { Vec::new() } else { vec![json!({ "bool": { "should": any } })] })
+}
+
 /// What a rule file asks, TOML or JSON.
 struct Asked {
     source: Arc<Source>,
+    /// The rule, where it is a TOML file.
+    rule: Option<Rule>,
     json: Value,
     language: Language,
     query: QueryText,
@@ -201,7 +240,8 @@ impl Asked {
             let Some(rule) = rule.filter(|r| !r.broken) else { return Err(Failure::Findings(found)) };
             let source = Arc::clone(&rule.source);
             let query = rule.query.clone();
-            return Asked::of(source, rule.json().clone(), query);
+            let asked = Asked::of(source, rule.json().clone(), query)?;
+            return Ok(Asked { rule: Some(rule), ..asked });
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let source = Arc::new(Source::new(shown, text.as_str()));
@@ -228,6 +268,13 @@ impl Asked {
             return Err(Failure::Usage("a machine learning rule has no query".to_owned()));
         }
         let filters = json.get("filters").and_then(Value::as_array).cloned().unwrap_or_default();
-        Ok(Asked { source, language, query: query.unwrap_or_else(|| QueryText::plain("")), filters, json })
+        Ok(Asked {
+            source,
+            rule: None,
+            language,
+            query: query.unwrap_or_else(|| QueryText::plain("")),
+            filters,
+            json,
+        })
     }
 }

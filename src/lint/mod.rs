@@ -1,7 +1,10 @@
 //! Everything that `rulepack validate` has to say about a selection of rules: the findings of each,
 //! and, counted for the whole, what was not checked or will not run.
 
+mod exceptions;
+
 use crate::diag::{Code, Diagnostic, Severity};
+use crate::es::date::Nanos;
 use crate::pack::{CompiledRule, Pack, RuleFile};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,10 +46,16 @@ impl Validation {
 
 /// Checks the rules of a selection.
 pub fn validate(pack: &Pack, selection: &[&RuleFile]) -> Validation {
+    validate_at(pack, selection, None)
+}
+
+/// The same at a time, which decides what exceptions still apply.
+pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> Validation {
     let rules = pack.compile(selection);
     let mut found: Vec<Diagnostic> = pack.diagnostics.clone();
     found.extend(selection.iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.iter().cloned()));
     found.extend(rules.iter().flat_map(|r| r.diagnostics.iter().cloned()));
+    found.extend(exceptions::findings(&pack.exceptions.files, now));
     crate::diag::sort(&mut found);
     found.extend(without_catalogue(pack, &rules));
     found.extend(not_supported(&rules));
