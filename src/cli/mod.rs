@@ -7,6 +7,7 @@ mod convert;
 mod explain;
 mod fields;
 mod files;
+mod fmt;
 mod generate;
 mod init;
 mod new;
@@ -58,6 +59,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "Write",
         &[
             ("new NAME", "start a rule and its test"),
+            ("fmt [RULE...]", "bring files into canonical form"),
             ("fields [PATTERN]", "look up fields and types"),
             ("explain CODE|RULE [EVENT]", "a code, a rule, a decision"),
         ],
@@ -138,6 +140,7 @@ enum Verb {
     New(new::NewArgs),
     #[command(alias = "check")]
     Validate(validate::ValidateArgs),
+    Fmt(fmt::FmtArgs),
     Test(test::TestArgs),
     Ci(ci::CiArgs),
     Generate(generate::GenerateArgs),
@@ -166,7 +169,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "diff", "deploy", "plan", "pull", "import", "dev", "lsp"];
+const LATER: &[&str] = &["fixture", "diff", "deploy", "plan", "pull", "import", "dev", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -213,6 +216,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
     match verb {
         Verb::New(args) => new::run(args, terminal),
         Verb::Validate(args) => validate::run(args, terminal),
+        Verb::Fmt(args) => fmt::run(args, terminal),
         Verb::Test(args) => test::run(args, terminal),
         Verb::Ci(args) => ci::run(args, terminal),
         Verb::Generate(args) => generate::run(args, terminal),

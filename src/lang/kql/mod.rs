@@ -28,6 +28,7 @@
 mod ast;
 mod check;
 mod dsl;
+mod layout;
 mod lexer;
 mod lower;
 mod parser;
@@ -37,6 +38,7 @@ mod syntax;
 
 pub use ast::{Node, NodeKind, Query, RangeOp, Term, TermValue};
 pub use dsl::{Options as DslOptions, compile};
+pub use layout::layout;
 pub use parser::{Parsed, parse};
 pub use print::{print, value_text};
 
