@@ -134,6 +134,10 @@ codes! {
     RP1005 1005 Warning "spaces inside a wildcard value";
     RP1006 1006 Warning "keyword at the edge of a value";
     RP1007 1007 Warning "range on a string field";
+    RP1021 1021 Warning "backslash that makes a control character";
+    RP1022 1022 Warning "four digits read as a year";
+    RP1023 1023 Warning "several words on a text field";
+    RP1024 1024 Warning "two bounds on several values";
     RP1101 1101 Warning "exception that has ended or soon will";
     RP1102 1102 Warning "exception without a reason";
     RP1104 1104 Warning "exception that leaves no alert";

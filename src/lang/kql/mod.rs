@@ -31,6 +31,7 @@ mod dsl;
 mod layout;
 mod lexer;
 mod lower;
+mod odd;
 mod parser;
 mod print;
 mod query_string;
