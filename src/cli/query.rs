@@ -44,6 +44,12 @@ pub struct QueryArgs {
     /// An Elasticsearch mapping for all documents, or for an index
     #[arg(long, value_name = "[INDEX=]FILE")]
     mapping: Vec<String>,
+    /// The zone of dates that name none, as +01:00
+    #[arg(long, value_name = "ZONE", value_parser = zone, allow_hyphen_values = true)]
+    time_zone: Option<i32>,
+    /// KQL as this stack compiles it: before 8.8 without field information
+    #[arg(long, value_name = "STACK", value_parser = stack)]
+    compat: Option<Version>,
     /// Which catalogue types the documents: ecs or none (default: as the documents say)
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
@@ -75,6 +81,16 @@ pub struct QueryArgs {
     query: String,
     /// Files and folders
     input: Vec<PathBuf>,
+}
+
+/// A zone as people write it, in seconds.
+fn zone(text: &str) -> Result<i32, String> {
+    crate::es::date::zone(text).ok_or_else(|| "write an offset such as +01:00, or Zulu".to_owned())
+}
+
+/// A stack version as people write it.
+fn stack(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "write a version such as 8.7".to_owned())
 }
 
 /// A query language on the command line.
@@ -147,9 +163,10 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     }
     let defaults = Settings::default();
     let settings = Settings {
-        context: Context { now, offset: 0 },
+        context: Context { now, offset: args.time_zone.unwrap_or(0) },
         unknown_field: Severity::Warning,
         ecs: None,
+        field_information: args.compat.is_none_or(|v| v >= Version(8, 8, 0)),
         event_category_field: args.event_category_field.unwrap_or(defaults.event_category_field),
         timestamp_field: args.timestamp_field.unwrap_or(defaults.timestamp_field),
         tiebreaker_field: args.tiebreaker_field,

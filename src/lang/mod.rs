@@ -61,6 +61,8 @@ pub struct Settings {
     pub unknown_field: Severity,
     /// The ECS version whose enumerations count (`event.outcome: "succes"`); `None` leaves them out.
     pub ecs: Option<crate::schema::Version>,
+    /// Whether KQL is compiled with field information: rules of stacks before 8.8 are not.
+    pub field_information: bool,
     /// EQL: the field that `process where` tests.
     pub event_category_field: String,
     /// EQL: the field that orders events.
@@ -75,6 +77,7 @@ impl Default for Settings {
             context: Context { now: 0, offset: 0 },
             unknown_field: Severity::Warning,
             ecs: None,
+            field_information: true,
             event_category_field: "event.category".to_owned(),
             timestamp_field: "@timestamp".to_owned(),
             tiebreaker_field: None,

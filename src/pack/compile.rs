@@ -164,6 +164,7 @@ fn analyze(rule: &Rule, stack: Version, schema: &Schema, exceptions: &Exceptions
         context: Context { now: 0, offset: 0 },
         unknown_field: Severity::Error,
         ecs: Some(ecs_of_stack(stack)),
+        field_information: stack >= Version(8, 8, 0),
         tiebreaker_field: rule.tiebreaker_field().map(str::to_owned),
         ..Settings::default()
     };

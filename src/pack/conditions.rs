@@ -96,6 +96,16 @@ impl Builder<'_> {
 
     /// Lists that are not part of the pack cannot be applied.
     fn missing_lists(&mut self, exceptions: &Exceptions) {
+        let rule = self.rule;
+        for file in exceptions.files.iter().filter(|f| f.broken) {
+            let missing = || list_ids(rule).any(|id| exceptions.list(id).is_none());
+            if file.rule_ids.iter().any(|id| id == rule.rule_id()) || missing() {
+                let message = format!("exceptions of `{}` may stand in a file with errors", rule.name);
+                let d = Diagnostic::new(Code::RP0608, message).in_source(&file.source);
+                self.found.push(d.help("mend the file: without its exceptions the rule is not run"));
+                return;
+            }
+        }
         for (i, id) in list_ids(self.rule).enumerate() {
             if exceptions.list(id).is_none() {
                 let d =

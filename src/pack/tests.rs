@@ -297,6 +297,8 @@ fn exceptions_suppress_alerts_until_they_end() {
 
     let gone = with_exceptions("", &list.replace("admins", "nobody"));
     assert_eq!(alerts(&gone, &event("bot", january)), (None, "RP0608".to_owned()));
+    let broken = plain.replace("operator = \"included\"", "operator = \"sometimes\"");
+    assert_eq!(alerts(&with_exceptions("", &broken), &event("eve", january)), (None, "RP0608".to_owned()));
     let everything =
         item("entries = [{ field = \"event.action\", type = \"exists\", operator = \"included\" }]");
     assert_eq!(

@@ -26,6 +26,8 @@ pub struct ExceptionFile {
     pub rule_names: Vec<String>,
     /// The lists; none where the file has errors.
     pub lists: Vec<ExceptionList>,
+    /// Whether the file has errors, so that its exceptions cannot be applied.
+    pub broken: bool,
     document: Document,
 }
 
@@ -70,11 +72,13 @@ impl ExceptionFile {
             rule_ids: texts("/metadata/rule_ids"),
             rule_names: texts("/metadata/rule_names"),
             lists: Vec::new(),
+            broken: false,
             document,
         };
         if found.iter().all(|d| d.severity != Severity::Error) {
             out.lists = out.lists(&mut found);
         }
+        out.broken = found.iter().any(|d| d.severity == Severity::Error);
         crate::diag::sort(&mut found);
         (Some(out), found)
     }

@@ -125,7 +125,7 @@ impl<'q> Checker<'q> {
                 }
             },
             NodeKind::Range { field, op, value } => {
-                let target = self.target(field, false);
+                let target = self.target(field, false, false);
                 if self.null(value) {
                     return Typed::Nothing;
                 }
@@ -144,7 +144,7 @@ impl<'q> Checker<'q> {
         if exists && field.value.is_lone_star() {
             return Typed::Everything;
         }
-        let target = self.target(field, exists);
+        let target = self.target(field, exists, matches!(value.value, TermValue::Wildcard(_)));
         let known = match &target {
             Some(Target::Field(_, resolved)) => Some(resolved.field),
             _ => None,
@@ -241,7 +241,7 @@ impl<'q> Checker<'q> {
     }
 
     /// The fields that a name stands for; `None` for none.
-    fn target(&mut self, field: &'q Term, exists: bool) -> Option<Target<'q>> {
+    fn target(&mut self, field: &'q Term, exists: bool, wild: bool) -> Option<Target<'q>> {
         let first = self.named.insert(field.span);
         let name = self.full_name(field);
         if first {
@@ -249,7 +249,11 @@ impl<'q> Checker<'q> {
         }
         let found = self.diagnostics.len();
         let target = match &field.value {
-            TermValue::Wildcard(parts) => self.pattern(&name, parts, field.span),
+            TermValue::Wildcard(parts) => {
+                let found = self.pattern(&name, parts, field.span);
+                // without field information only patterns and existence go to all of the fields
+                if self.settings.field_information || wild { found } else { None }
+            }
             _ => self.name(name, field.span, exists),
         };
         if !first {
@@ -303,7 +307,9 @@ impl<'q> Checker<'q> {
         if here == own {
             return None;
         }
-        let certain = matches!(field.origin, Origin::Mapping | Origin::Data);
+        // without field information Kibana does not notice, and the clause matches nothing
+        let certain =
+            self.settings.field_information && matches!(field.origin, Origin::Mapping | Origin::Data);
         let (message, label) = match (own, here) {
             (Some(own), None) => (
                 format!("`{name}` is a nested field and can only be asked inside `{own}: {{ … }}`"),

@@ -80,6 +80,10 @@ fn sort_of(field: &Field) -> Sort {
 }
 
 impl Lowering<'_> {
+    fn sort_of(&self, field: &Field) -> Sort {
+        if self.settings.field_information { sort_of(field) } else { Sort::Other }
+    }
+
     fn node(&mut self, node: &Typed<'_>) -> Pred {
         match node {
             Typed::And(parts) => Pred::all(parts.iter().map(|p| self.node(p)).collect()),
@@ -111,7 +115,7 @@ impl Lowering<'_> {
                         id
                     }
                 };
-                match self.ask(id, sort_of(resolved.field), clause.ask, span) {
+                match self.ask(id, self.sort_of(resolved.field), clause.ask, span) {
                     Ok(pred) => pred,
                     Err(reject) => {
                         self.diagnostics.push(resolve::refused(resolved.field, name, reject, span));
@@ -132,7 +136,7 @@ impl Lowering<'_> {
         let mut refused = 0usize;
         for field in fields {
             let Some(id) = self.field(field) else { continue };
-            match self.ask(id, sort_of(field), ask, span) {
+            match self.ask(id, self.sort_of(field), ask, span) {
                 Ok(pred) => alternatives.push(pred),
                 Err(reject) => {
                     refused += 1;
@@ -446,6 +450,22 @@ mod tests {
         assert!(matches_in(&open, "f: *a b*", json!({"f": "xa by"})));
         let a = analyze("word", &none, &Settings::default());
         assert!(a.plan.is_none() && a.diagnostics.iter().any(|d| d.code == Code::RP9001));
+    }
+
+    #[test]
+    fn before_field_information_patterns_were_split_and_names_not_expanded() {
+        let old = Settings { field_information: false, ..Settings::default() };
+        let holds = |query: &str, document: serde_json::Value| {
+            let a = analyze(query, &schema(), &old);
+            plan_matches(&a.plan.unwrap_or_else(|| panic!("{query}: {:?}", a.diagnostics)), &document)
+        };
+        assert!(holds("name: *red b*", json!({"name": "bear"})));
+        assert!(!matches("name: *red b*", json!({"name": "bear"})));
+        assert!(holds("name: red fox", json!({"name": "red fox"})));
+        assert!(!holds("na*: red", json!({"name": "red"})));
+        assert!(holds("na*: *", json!({"name": "red"})));
+        assert!(holds("na*: re*", json!({"name": "red"})));
+        assert!(!holds("items.name: a", json!({"items": [{"name": "a"}]})));
     }
 
     #[test]
