@@ -5,6 +5,7 @@ pub mod cloudtrail;
 pub mod dsl;
 pub mod eql;
 pub mod exception;
+pub mod fieldcaps;
 pub mod kql;
 pub mod lucene;
 pub mod resolve;

@@ -4,7 +4,7 @@
 use super::ast::{Node, NodeKind, Query, RangeOp, Term, TermValue};
 use super::check::pattern_matches;
 use crate::diag::{Code, Diagnostic};
-use crate::lang::dsl::{Dialect, FieldInfo, Known, escape_query_string};
+use crate::lang::fieldcaps::{Dialect, FieldInfo, Known, escape_query_string};
 use crate::source::Span;
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! What Kibana knows of fields when it compiles a query: the answer of `_field_caps`, reduced to what
-//! decides which query is written.
+//! What the compilers to Query DSL share: what Kibana knows of fields when it compiles a query (the answer
+//! of `_field_caps`, reduced to what decides which query is written), and whose Query DSL it is.
 
 use crate::schema::{Field, Schema};
 use std::collections::BTreeMap;
@@ -67,4 +67,33 @@ fn known(field: &Field, nested: Option<Box<str>>) -> Known {
         boolean: all(|k| k == crate::schema::Kind::Boolean),
         nested,
     }
+}
+
+/// Whose Query DSL is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Kibana's main branch.
+    #[default]
+    Elastic,
+    /// OpenSearch Dashboards (DQL).
+    OpenSearch,
+}
+
+/// A text as it stands in a `query_string` or `wildcard` query, every special character escaped.
+pub fn escape_query_string(text: &str, dialect: Dialect) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let special = match c {
+            '+' | '-' | '=' | '&' | '|' | '>' | '<' | '!' | '(' | ')' | '{' | '}' | '[' | ']' | '^' | '"'
+            | '~' | '*' | '?' | ':' | '\\' | '/' => true,
+            // OpenSearch's class of characters has a range from `+` to `=`
+            '+'..='=' => dialect == Dialect::OpenSearch,
+            _ => false,
+        };
+        if special {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
