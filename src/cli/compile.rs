@@ -4,10 +4,10 @@ use super::Exit;
 use super::query::{Lang, mapping};
 use super::terminal::{Terminal, count};
 use crate::diag::{Code, Diagnostic, Severity};
-use crate::lang::dsl::{Dialect, FieldInfo, Refused, TimeRange, Whole, ZONE};
+use crate::lang::dsl::{self, Dialect, FieldInfo, Refused, TimeRange, Whole, ZONE};
 use crate::lang::exception::{Unusable, item_query};
 use crate::lang::rule::Rule;
-use crate::lang::{Language, kql};
+use crate::lang::{Language, Settings, Shape, analyze, kql};
 use crate::pack::Pack;
 use crate::replay::input;
 use crate::schema::Schema;
@@ -74,17 +74,23 @@ pub fn run(args: CompileArgs, terminal: &mut Terminal) -> Exit {
             Err(why) => return usage(&why, terminal),
         }
     }
-    let fields = (!layers.is_empty()).then(|| FieldInfo::of(&Schema::new(layers)));
+    let fields = (!layers.is_empty()).then(|| FieldInfo::of(&Schema::new(layers.clone())));
     let dialect = match args.dialect {
         Whose::Elastic => Dialect::Elastic,
         Whose::Opensearch => Dialect::OpenSearch,
     };
+    let schema = Schema::new(layers.clone());
+    let schema = if layers.is_empty() { Schema::none() } else { schema };
     let form = if fields.is_some() { "with the fields of the mapping" } else { "without field information" };
     let compiled = match &args.rule {
         Some(path) => of_rule(path, &args, fields.as_ref(), dialect),
         None => {
             let language = args.lang.map_or(Language::Kql, Lang::language);
-            of_query(language, args.query.as_deref().unwrap_or_default(), fields.as_ref(), dialect)
+            let text = args.query.as_deref().unwrap_or_default();
+            if language == Language::Eql && dialect == Dialect::Elastic {
+                return of_eql(text, &schema, terminal);
+            }
+            of_query(language, text, fields.as_ref(), dialect)
         }
     };
     match compiled {
@@ -111,6 +117,41 @@ enum Failure {
 fn usage(why: &str, terminal: &mut Terminal) -> Exit {
     terminal.note(&format!("error: {why}"));
     Exit::Usage
+}
+
+/// An EQL event query, as far as Query DSL can say it; what it cannot say is told, and the result matches
+/// more than the query.
+fn of_eql(text: &str, schema: &Schema, terminal: &mut Terminal) -> Exit {
+    let query = QueryText::plain(text);
+    let source = Arc::new(Source::new("query", text));
+    let analysis = analyze(Language::Eql, text, schema, &Settings::default());
+    let relocated = |d: Diagnostic| d.relocate(&query, &source);
+    let failed = analysis.has_errors();
+    analysis.diagnostics.iter().cloned().map(relocated).for_each(|d| terminal.complain(&d));
+    let plan = analysis.plan.as_ref().filter(|_| !failed && analysis.shape == Shape::Events);
+    let Some(plan) = plan else {
+        if !failed {
+            let message = "only EQL event queries can be compiled to Query DSL";
+            terminal.complain(&Diagnostic::new(Code::RP9001, message));
+        }
+        terminal.note("failed: nothing is compiled");
+        return Exit::Findings;
+    };
+    let (compiled, losses) = dsl::of_plan(plan);
+    terminal.line(&serde_json::to_string_pretty(&compiled).unwrap_or_default());
+    for loss in &losses {
+        let d = Diagnostic::new(Code::RP1031, "Query DSL cannot say this clause")
+            .at(loss.span, "left out, so more documents match");
+        terminal.complain(&relocated(d));
+    }
+    if !analysis.pipes.is_empty() {
+        terminal.complain(&Diagnostic::new(Code::RP1031, "Query DSL has no pipes, so they are left out"));
+    }
+    terminal.remark(&match losses.len() {
+        0 => "ok: compiled".to_owned(),
+        n => format!("ok: compiled without {}", count(n, "clause")),
+    });
+    Exit::Fine
 }
 
 /// A bare query: what Kibana compiles for it, before it is put beside filters.

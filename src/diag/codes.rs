@@ -138,6 +138,7 @@ codes! {
     RP1022 1022 Warning "four digits read as a year";
     RP1023 1023 Warning "several words on a text field";
     RP1024 1024 Warning "two bounds on several values";
+    RP1031 1031 Warning "clause that the target cannot say";
     RP1101 1101 Warning "exception that has ended or soon will";
     RP1102 1102 Warning "exception without a reason";
     RP1104 1104 Warning "exception that leaves no alert";

@@ -4,9 +4,11 @@
 mod clause;
 mod filters;
 mod lower;
+mod of_plan;
 mod whole;
 
 pub use super::fieldcaps::{Dialect, FieldInfo, Known};
 pub use filters::{BadFilter, Clauses, clauses};
 pub use lower::{Lowered, lower};
+pub use of_plan::{Loss, of_plan};
 pub use whole::{Refused, TimeRange, Whole, ZONE};

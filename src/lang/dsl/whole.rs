@@ -77,8 +77,10 @@ impl Whole<'_> {
                         "query": self.query, "analyze_wildcard": true, "time_zone": ZONE } })
                 });
             }
+            // Kibana sends these as they are, to their own endpoints, with the filters beside them
             other => {
-                let message = format!("compiling {} to Query DSL is not supported yet", other.name());
+                let message =
+                    format!("compiling rules in {} to Query DSL is not supported yet", other.name());
                 return Err(Refused::Query(vec![Diagnostic::new(Code::RP9001, message)]));
             }
         }
