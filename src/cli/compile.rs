@@ -167,6 +167,9 @@ fn of_query(
         Failure::Findings(found.into_iter().map(|d| d.relocate(&query, &source)).collect())
     };
     if language == Language::Kql {
+        if let Some(d) = kql::dql_difference(text).filter(|_| dialect == Dialect::OpenSearch) {
+            return Err(failed(vec![d]));
+        }
         let parsed = kql::parse(text);
         let Some(parsed_query) = parsed.query else { return Err(failed(parsed.diagnostics)) };
         let options = kql::DslOptions { fields, time_zone: Some(ZONE), dialect };

@@ -59,6 +59,11 @@ impl Whole<'_> {
         let mut filter = Vec::new();
         match self.language {
             Language::Kql => {
+                if self.dialect == Dialect::OpenSearch
+                    && let Some(d) = kql::dql_difference(self.query)
+                {
+                    return Err(Refused::Query(vec![d]));
+                }
                 let parsed = kql::parse(self.query);
                 let errors = || parsed.diagnostics.iter().any(|d| d.severity == crate::diag::Severity::Error);
                 let Some(query) = parsed.query.as_ref().filter(|_| !errors()) else {

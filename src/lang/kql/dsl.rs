@@ -32,6 +32,14 @@ pub fn compile(query: &Query, options: &Options<'_>) -> Result<Value, Vec<Diagno
     if compiler.found.is_empty() { Ok(compiled) } else { Err(compiler.found) }
 }
 
+/// What a text means otherwise in OpenSearch Dashboards, where neither `\u` escapes nor no-break spaces
+/// are special.
+pub fn dql_difference(text: &str) -> Option<Diagnostic> {
+    let at = text.find("\\u").or_else(|| text.find('\u{a0}'))?;
+    let d = Diagnostic::new(Code::RP9001, "`\\u` escapes and no-break spaces in DQL are not supported yet");
+    Some(d.at(Span::new(at, at + 2), "read otherwise by OpenSearch Dashboards"))
+}
+
 struct Compiler<'a> {
     options: &'a Options<'a>,
     found: Vec<Diagnostic>,
@@ -349,6 +357,16 @@ mod tests {
         assert_eq!(known("seen > 5"), one(json!({"range": {"seen": {"gt": "5", "time_zone": "Zulu"}}})));
         assert_eq!(known("size: *"), one(json!({"exists": {"field": "size"}})));
         assert_eq!(known("*: *"), json!({"match_all": {}}));
+    }
+
+    #[test]
+    fn the_deepest_query_compiles_and_is_laid_out() {
+        let n = crate::lang::MAX_DEPTH / 2 - 1;
+        let text = format!("{}a: b{}", "n: { not (x: y or ".repeat(n), ") }".repeat(n));
+        let query = parse(&text).query.unwrap();
+        let options = Options { fields: None, time_zone: None, dialect: Dialect::Elastic };
+        assert!(compile(&query, &options).is_ok());
+        assert_eq!(parse(&super::super::layout(&query, 40)).query, Some(query));
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod query_string;
 mod syntax;
 
 pub use ast::{Node, NodeKind, Query, RangeOp, Term, TermValue};
-pub use dsl::{Options as DslOptions, compile};
+pub use dsl::{Options as DslOptions, compile, dql_difference};
 pub use layout::layout;
 pub use parser::{Parsed, parse};
 pub use print::{print, value_text};

@@ -463,6 +463,15 @@ mod tests {
     }
 
     #[test]
+    fn deep_nesting_is_refused_and_does_not_overflow() {
+        let deep = |n: usize| format!("{}name:a{}", "(".repeat(n), ")".repeat(n));
+        assert!(codes(&deep(100_000)).iter().any(|(c, _)| *c == Code::RP0104));
+        let query = super::super::parse(&deep(crate::lang::MAX_DEPTH)).unwrap();
+        assert!(super::super::parse(&super::super::print(&query)).is_ok());
+        assert!(matches(&deep(crate::lang::MAX_DEPTH), json!({"name": "a"})));
+    }
+
+    #[test]
     fn edits_grow_with_the_word() {
         assert_eq!((edits("ab", ""), edits("abc", ""), edits("abcdef", "")), (0, 1, 2));
         assert_eq!((edits("abc", "5"), edits("abcde", "0.5"), edits("abc", "0")), (2, 2, 0));
