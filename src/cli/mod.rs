@@ -3,6 +3,7 @@
 
 mod changes;
 mod ci;
+mod compile;
 mod connection;
 mod convert;
 mod deploy;
@@ -11,6 +12,7 @@ mod diff;
 mod explain;
 mod fields;
 mod files;
+mod fmt;
 mod generate;
 mod git;
 mod init;
@@ -66,6 +68,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "Write",
         &[
             ("new NAME", "start a rule and its test"),
+            ("fmt [RULE...]", "bring files into canonical form"),
             ("fields [PATTERN]", "look up fields and types"),
             ("explain CODE|RULE [EVENT]", "a code, a rule, a decision"),
         ],
@@ -98,6 +101,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
 
 const PLUMBING: &[(&str, &str)] = &[
     ("convert [INPUT...]", "raw CloudTrail to ECS documents"),
+    ("compile QUERY", "a query to Query DSL"),
     ("completions SHELL", "completions for your shell"),
     ("dev kibana", "a fake Kibana to try on"),
 ];
@@ -153,6 +157,7 @@ enum Verb {
     New(new::NewArgs),
     #[command(alias = "check")]
     Validate(validate::ValidateArgs),
+    Fmt(fmt::FmtArgs),
     Test(test::TestArgs),
     Ci(ci::CiArgs),
     Generate(generate::GenerateArgs),
@@ -165,6 +170,7 @@ enum Verb {
     Replay(replay::ReplayArgs),
     Diff(diff::DiffArgs),
     Convert(convert::ConvertArgs),
+    Compile(compile::CompileArgs),
     Explain(explain::ExplainArgs),
     Dev(dev::DevArgs),
     Fields(fields::FieldsArgs),
@@ -186,7 +192,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "pull", "import", "compile", "lsp"];
+const LATER: &[&str] = &["fixture", "pull", "import", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -233,6 +239,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
     match verb {
         Verb::New(args) => new::run(args, terminal),
         Verb::Validate(args) => validate::run(args, terminal),
+        Verb::Fmt(args) => fmt::run(args, terminal),
         Verb::Test(args) => test::run(args, terminal),
         Verb::Ci(args) => ci::run(args, terminal),
         Verb::Generate(args) => generate::run(args, terminal),
@@ -246,6 +253,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Replay(args) => replay::run(args, terminal),
         Verb::Diff(args) => diff::run(args, terminal),
         Verb::Convert(args) => convert::run(args, terminal),
+        Verb::Compile(args) => compile::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
         Verb::Dev(args) => dev::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),

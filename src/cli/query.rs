@@ -45,6 +45,12 @@ pub struct QueryArgs {
     /// An Elasticsearch mapping for all documents, or for an index
     #[arg(long, value_name = "[INDEX=]FILE")]
     mapping: Vec<String>,
+    /// The zone of dates that name none, as +01:00
+    #[arg(long, value_name = "ZONE", value_parser = zone, allow_hyphen_values = true)]
+    time_zone: Option<i32>,
+    /// KQL as this stack compiles it: before 8.8 without field information
+    #[arg(long, value_name = "STACK", value_parser = stack)]
+    compat: Option<Version>,
     /// Which catalogue types the documents: ecs or none (default: as the documents say)
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
@@ -78,13 +84,36 @@ pub struct QueryArgs {
     input: Vec<PathBuf>,
 }
 
+/// A zone as people write it, in seconds.
+fn zone(text: &str) -> Result<i32, String> {
+    crate::es::date::zone(text).ok_or_else(|| "write an offset such as +01:00, or Zulu".to_owned())
+}
+
+/// A stack version as people write it.
+fn stack(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "write a version such as 8.7".to_owned())
+}
+
+/// A query language on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-enum Lang {
+pub enum Lang {
     #[value(alias = "kuery")]
     Kql,
     Lucene,
     Eql,
     Esql,
+}
+
+impl Lang {
+    /// The language.
+    pub fn language(self) -> Language {
+        match self {
+            Lang::Kql => Language::Kql,
+            Lang::Lucene => Language::Lucene,
+            Lang::Eql => Language::Eql,
+            Lang::Esql => Language::Esql,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -103,10 +132,7 @@ enum Position {
 /// Runs the command.
 pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     let language = match args.lang {
-        Some(Lang::Kql) => Language::Kql,
-        Some(Lang::Lucene) => Language::Lucene,
-        Some(Lang::Eql) => Language::Eql,
-        Some(Lang::Esql) => Language::Esql,
+        Some(lang) => lang.language(),
         None => {
             let guess = guess(&args.query);
             terminal.remark(&format!("read as {}; --lang says otherwise", guess.name()));
@@ -138,9 +164,10 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     }
     let defaults = Settings::default();
     let settings = Settings {
-        context: Context { now, offset: 0 },
+        context: Context { now, offset: args.time_zone.unwrap_or(0) },
         unknown_field: Severity::Warning,
         ecs: None,
+        field_information: args.compat.is_none_or(|v| v >= Version(8, 8, 0)),
         event_category_field: args.event_category_field.unwrap_or(defaults.event_category_field),
         timestamp_field: args.timestamp_field.unwrap_or(defaults.timestamp_field),
         tiebreaker_field: args.tiebreaker_field,
@@ -241,7 +268,8 @@ fn guess(query: &str) -> Language {
     Language::Kql
 }
 
-fn mapping(given: &str) -> Result<Layer, String> {
+/// The fields of a mapping file, as `--mapping` names it.
+pub fn mapping(given: &str) -> Result<Layer, String> {
     let (_, path) = match given.split_once('=') {
         Some((index, path)) if !Path::new(given).exists() => (Some(index), path),
         _ => (None, given),

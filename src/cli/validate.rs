@@ -33,7 +33,7 @@ pub struct ValidateArgs {
 
 /// Checks the selected rules.
 pub fn check(opened: &Opened) -> Validation {
-    lint::validate(&opened.pack, &opened.files())
+    lint::validate_at(&opened.pack, &opened.files(), super::now(None).ok())
 }
 
 /// Runs the command.

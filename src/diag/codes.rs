@@ -111,6 +111,8 @@ codes! {
     RP0604 604 Error "new terms without a usable window";
     RP0605 605 Error "malformed rule id";
     RP0606 606 Error "time expression";
+    RP0607 607 Error "filter that cannot be evaluated";
+    RP0608 608 Error "exception that cannot be evaluated";
     RP0701 701 Error "rule id used twice";
     RP0702 702 Error "rule name used twice";
     RP0703 703 Error "rulepack.toml";
@@ -122,6 +124,7 @@ codes! {
     RP0709 709 Error "stale generated file";
     RP0710 710 Error "generated rule that Kibana would refuse";
     RP0711 711 Error "no pack here";
+    RP0712 712 Note "exception list outside the pack";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
     RP0901 901 Error "deploy target";
@@ -141,10 +144,18 @@ codes! {
     RP1005 1005 Warning "spaces inside a wildcard value";
     RP1006 1006 Warning "keyword at the edge of a value";
     RP1007 1007 Warning "range on a string field";
+    RP1021 1021 Warning "backslash that makes a control character";
+    RP1022 1022 Warning "four digits read as a year";
+    RP1023 1023 Warning "several words on a text field";
+    RP1024 1024 Warning "two bounds on several values";
+    RP1031 1031 Warning "clause that the target cannot say";
     RP1101 1101 Warning "sequence longer than the look-back";
     RP1102 1102 Warning "sequence without a maxspan";
     RP1103 1103 Warning "pipe that does not do what it says";
     RP1104 1104 Warning "item that can never match";
+    RP1401 1401 Warning "exception that has ended or soon will";
+    RP1402 1402 Warning "exception without a reason";
+    RP1403 1403 Warning "exception that leaves no alert";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

@@ -2,8 +2,12 @@
 //! mistake ([`resolve`]), and the rule file that holds most of them ([`rule`]).
 
 pub mod cloudtrail;
+pub mod dsl;
 pub mod eql;
+pub mod exception;
+pub mod fieldcaps;
 pub mod kql;
+pub mod lucene;
 pub mod resolve;
 pub mod rule;
 
@@ -58,6 +62,8 @@ pub struct Settings {
     pub unknown_field: Severity,
     /// The ECS version whose enumerations count (`event.outcome: "succes"`); `None` leaves them out.
     pub ecs: Option<crate::schema::Version>,
+    /// Whether KQL is compiled with field information: rules of stacks before 8.8 are not.
+    pub field_information: bool,
     /// EQL: the field that `process where` tests.
     pub event_category_field: String,
     /// EQL: the field that orders events.
@@ -72,6 +78,7 @@ impl Default for Settings {
             context: Context { now: 0, offset: 0 },
             unknown_field: Severity::Warning,
             ecs: None,
+            field_information: true,
             event_category_field: "event.category".to_owned(),
             timestamp_field: "@timestamp".to_owned(),
             tiebreaker_field: None,
@@ -140,6 +147,7 @@ pub const MAX_DEPTH: usize = 200;
 pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Settings) -> Analysis {
     match language {
         Language::Kql => kql::analyze(text, schema, settings),
+        Language::Lucene => lucene::analyze(text, schema, settings),
         Language::Eql => eql::analyze(text, schema, settings),
         _ => Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() },
     }
@@ -149,6 +157,7 @@ pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Setti
 pub fn check_syntax(language: Language, text: &str) -> Vec<Diagnostic> {
     match language {
         Language::Kql => kql::parse(text).diagnostics,
+        Language::Lucene => lucene::parse(text).err().map(|d| *d).into_iter().collect(),
         Language::Eql => eql::parse(text).err().unwrap_or_default(),
         _ => vec![not_supported(language)],
     }

@@ -1,9 +1,11 @@
 //! Everything that `rulepack validate` has to say about a selection of rules: the findings of each,
 //! and, counted for the whole, what was not checked or will not run.
 
+mod exceptions;
 mod sequence;
 
 use crate::diag::{Code, Diagnostic, Severity};
+use crate::es::date::Nanos;
 use crate::pack::{CompiledRule, Pack, RuleFile};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +47,11 @@ impl Validation {
 
 /// Checks the rules of a selection.
 pub fn validate(pack: &Pack, selection: &[&RuleFile]) -> Validation {
+    validate_at(pack, selection, None)
+}
+
+/// The same at a time, which decides what exceptions still apply.
+pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> Validation {
     let rules = pack.compile(selection);
     let mut found: Vec<Diagnostic> = pack.diagnostics.clone();
     found.extend(selection.iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.iter().cloned()));
@@ -53,6 +60,7 @@ pub fn validate(pack: &Pack, selection: &[&RuleFile]) -> Validation {
         found.extend(pack.config.targets.iter().flat_map(|t| t.check(&pack.files, document)));
     }
     found.extend(rules.iter().flat_map(sequence::lints));
+    found.extend(exceptions::findings(&pack.exceptions.files, now));
     crate::diag::sort(&mut found);
     found.extend(without_catalogue(pack, &rules));
     found.extend(not_supported(&rules));

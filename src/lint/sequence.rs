@@ -116,6 +116,8 @@ fn is_never(pred: &Pred) -> bool {
         Pred::Const(b) => !b,
         Pred::And(parts) => parts.iter().any(is_never),
         Pred::Or(parts) => parts.iter().all(is_never),
+        Pred::Nested(nested) => is_never(&nested.pred),
+        Pred::Named(_, inner) => is_never(inner),
         Pred::Not(_) | Pred::Leaf(_) | Pred::Script(_) => false,
     }
 }

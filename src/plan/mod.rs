@@ -4,6 +4,7 @@
 mod eval;
 mod expr;
 pub mod join;
+mod nested;
 pub mod sample;
 pub mod sequence;
 
@@ -11,6 +12,7 @@ pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
 pub use expr::{Comparison, Expr};
 pub use join::Item;
+pub use nested::Nested;
 pub use sample::Sample;
 pub use sequence::{Occurrence, Sequence};
 
@@ -62,6 +64,14 @@ impl PlanFields {
         FieldId(u32::try_from(i).unwrap_or(u32::MAX))
     }
 
+    /// The same fields, seen from the objects at `path`.
+    pub fn below(mut self, path: &str) -> PlanFields {
+        for field in &mut self.fields {
+            field.access = field.access.below(path);
+        }
+        self
+    }
+
     /// The field of an id.
     pub fn get(&self, id: FieldId) -> Option<&PlanField> {
         self.fields.get(id.0 as usize)
@@ -111,6 +121,10 @@ pub enum Pred {
     Leaf(Leaf),
     /// A condition that is computed: true if some choice of one value per field makes it true.
     Script(Script),
+    /// Some object of a nested field satisfies a condition of its own.
+    Nested(Nested),
+    /// A condition that stands in no query text, by the name that people know: a filter, an exception.
+    Named(Box<str>, Box<Pred>),
 }
 
 /// A condition on one field, as it was meant and as it runs.
@@ -208,6 +222,12 @@ impl Plan {
     /// # Errors
     /// As [`Sequence::look`].
     pub fn look(&self, row: &Row<'_>) -> Result<Option<Occurrence>, RunError> {
+        // filters and exceptions hold for every item, `until` and missing ones included
+        for pred in self.filter() {
+            if !pred.matches(row)? {
+                return Ok(None);
+            }
+        }
         match (self.sequence(), self.sample()) {
             (Some(sequence), _) => sequence.look(row),
             (None, Some(sample)) => {
@@ -261,16 +281,18 @@ impl Pred {
             (Pred::Not(a), Pred::Not(b)) => a.same(b),
             (Pred::Leaf(a), Pred::Leaf(b)) => (a.field, &a.op, &a.tests) == (b.field, &b.op, &b.tests),
             (Pred::Script(a), Pred::Script(b)) => (&a.expr, &a.fields) == (&b.expr, &b.fields),
+            (Pred::Named(_, a), Pred::Named(_, b)) => a.same(b),
             _ => false,
         }
     }
 
-    /// Calls `f` on every leaf and script, with whether an odd number of negations stands above it.
+    /// Calls `f` on every leaf, script and nested condition, with whether an odd number of negations stands above it.
     pub fn visit<'p>(&'p self, f: &mut dyn FnMut(&'p Pred, bool)) {
         fn go<'p>(p: &'p Pred, negated: bool, f: &mut dyn FnMut(&'p Pred, bool)) {
             match p {
                 Pred::And(ps) | Pred::Or(ps) => ps.iter().for_each(|p| go(p, negated, f)),
                 Pred::Not(p) => go(p, !negated, f),
+                Pred::Named(_, p) => go(p, negated, f),
                 other => f(other, negated),
             }
         }
@@ -292,6 +314,7 @@ impl Pred {
                 all.dedup();
                 Some(all)
             }
+            Pred::Named(_, p) => p.required_values(fields, name),
             Pred::Leaf(leaf) => {
                 let field = fields.get(leaf.field)?;
                 if field.name.as_ref() != name || field.types.len() != 1 || field.types.first()?.lowercase {

@@ -2,7 +2,7 @@
 //! the event had.
 
 use super::RunRule;
-use crate::plan::{Leaf, Pred, Row, Script, Trace, trace};
+use crate::plan::{Leaf, Nested, Pred, Row, Script, Trace, trace};
 use crate::value::Scalar;
 
 /// One line of a decision.
@@ -97,7 +97,10 @@ fn line(t: &Trace<'_>, rule: &RunRule, depth: usize, out: &mut Vec<Line>) {
     let text = |clause: String, found: Option<String>| Line { depth, result: t.result, clause, found };
     match t.pred {
         Pred::Const(b) => out.push(text(if *b { "always" } else { "never" }.to_owned(), None)),
-        Pred::Leaf(Leaf { span, .. }) | Pred::Script(Script { span, .. }) => {
+        Pred::Named(name, _) => out.push(text(name.to_string(), None)),
+        Pred::Leaf(Leaf { span, .. })
+        | Pred::Script(Script { span, .. })
+        | Pred::Nested(Nested { span, .. }) => {
             out.push(text(one_line(span.slice(&rule.query)), (!t.result).then(|| found(t))));
         }
         Pred::And(_) | Pred::Or(_) => {
@@ -108,7 +111,10 @@ fn line(t: &Trace<'_>, rule: &RunRule, depth: usize, out: &mut Vec<Line>) {
         Pred::Not(_) => {
             let Some(inner) = t.parts.first() else { return };
             match inner.pred {
-                Pred::Leaf(Leaf { span, .. }) | Pred::Script(Script { span, .. }) => {
+                Pred::Named(name, _) => out.push(text(format!("not {name}"), None)),
+                Pred::Leaf(Leaf { span, .. })
+                | Pred::Script(Script { span, .. })
+                | Pred::Nested(Nested { span, .. }) => {
                     let clause = format!("not {}", one_line(span.slice(&rule.query)));
                     out.push(text(clause, (!t.result).then(|| found(inner))));
                 }
@@ -133,7 +139,10 @@ pub fn outline(pred: &Pred, query: &str) -> Vec<String> {
         let not = if negated { "not " } else { "" };
         match pred {
             Pred::Const(b) => out.push(format!("{pad}{not}{}", if *b { "always" } else { "never" })),
-            Pred::Leaf(Leaf { span, .. }) | Pred::Script(Script { span, .. }) => {
+            Pred::Named(name, _) => out.push(format!("{pad}{not}{name}")),
+            Pred::Leaf(Leaf { span, .. })
+            | Pred::Script(Script { span, .. })
+            | Pred::Nested(Nested { span, .. }) => {
                 out.push(format!("{pad}{not}{}", one_line(span.slice(query))));
             }
             Pred::Not(inner) => go(inner, query, depth, !negated, out),
@@ -162,6 +171,9 @@ fn found(t: &Trace<'_>) -> String {
         .values
         .iter()
         .map(|(name, values)| {
+            if matches!(t.pred, Pred::Nested(_)) {
+                return format!("no object below `{name}` satisfies it");
+            }
             if values.is_empty() {
                 return format!("the event has no `{name}`");
             }

@@ -719,7 +719,12 @@ pub(super) fn evidence<'p>(
             Pred::And(_) | Pred::Or(_) => {
                 t.parts.iter().filter(|p| p.result).for_each(|p| collect(p, rule, event, out))
             }
-            Pred::Leaf(crate::plan::Leaf { span, .. }) | Pred::Script(crate::plan::Script { span, .. }) => {
+            Pred::Named(name, _) => {
+                out.push(Evidence { event, clause: name.to_string(), values: Vec::new() });
+            }
+            Pred::Leaf(crate::plan::Leaf { span, .. })
+            | Pred::Script(crate::plan::Script { span, .. })
+            | Pred::Nested(crate::plan::Nested { span, .. }) => {
                 out.push(Evidence {
                     event,
                     clause: span.slice(&rule.query).to_owned(),

@@ -192,3 +192,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn filters_and_exceptions_hold_for_every_item() {
+    use rulepack::plan::{Pred, Stage};
+    let files = [vec![record(1, 0, "CreateAccessKey", "dora"), record(2, 5, "AttachUserPolicy", "dora")]];
+    let mut rule = rule(KEY_THEN_POLICY);
+    assert_eq!(replay(&engine(std::slice::from_ref(&rule)), &files).alerts.len(), 1);
+    rule.plan.stages.insert(0, Stage::Filter(Pred::Const(false)));
+    assert_eq!(replay(&engine(&[rule]), &files).alerts.len(), 0);
+}

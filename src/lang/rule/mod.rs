@@ -2,12 +2,14 @@
 //! key and value knows its place in the file.
 
 mod document;
+mod format;
 mod kind;
 mod string;
 mod structure;
 mod window;
 
 pub use document::{Document, MAX_BYTES, Node};
+pub use format::{NotFormatted, format, format_query};
 pub use kind::RuleType;
 pub use structure::{Structure, Violation};
 pub use window::{interval, length, lookback};
