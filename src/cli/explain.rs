@@ -160,10 +160,10 @@ fn grouped_lines(plan: &Plan, query: &str) -> Vec<String> {
         let step = steps.and_then(|s| s.get(i));
         let times = step.map_or(1, |s| s.runs);
         let mut head = match step {
-            Some(s) if s.missing => "no event of".to_owned(),
-            None if steps.is_some() => "until an event of".to_owned(),
-            _ if times > 1 => format!("{times} events of"),
-            _ => "an event of".to_owned(),
+            Some(s) if s.missing => "no event".to_owned(),
+            None if steps.is_some() => "until an event".to_owned(),
+            _ if times > 1 => format!("{times} events"),
+            _ => "an event".to_owned(),
         };
         let keys: Vec<&str> = item.keys.iter().map(|k| k.name.as_ref()).collect();
         if !keys.is_empty() {
