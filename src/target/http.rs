@@ -499,6 +499,30 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_says_how_long_to_wait_is_heard() {
+        let later = "HTTP/1.1 503 x\r\ncontent-length: 2\r\nretry-after: 1\r\nconnection: close\r\n\r\n{}";
+        let (base, thread) = server(vec![later, OK]);
+        let begun = std::time::Instant::now();
+        http(&base, Credentials::None).send("GET", "/", None, Repeat::Free).unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_before_anything_is_sent() {
+        let options = || Options::new("https://kibana.example.com", Credentials::None);
+        let mut ca = options();
+        ca.ca = Some(b"no certificate".to_vec());
+        assert!(Http::new(ca).unwrap_err().contains("no PEM"));
+        let mut proxy = options();
+        proxy.proxy = Some(Secret::new("http://user:s3cret-pw@bad host"));
+        let why = Http::new(proxy).unwrap_err();
+        assert!(why.contains("proxy") && !why.contains("s3cret"), "{why}");
+        let key = Options::new("https://kibana.example.com", Credentials::ApiKey(Secret::new("a\nb")));
+        assert!(Http::new(key).unwrap_err().contains("header"));
+    }
+
+    #[test]
     fn redirects_are_refused_and_named() {
         let moved = "HTTP/1.1 302 x\r\nlocation: https://login.example.com/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let (base, thread) = server(vec![moved]);
