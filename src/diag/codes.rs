@@ -88,6 +88,7 @@ codes! {
     RP0204 204 Error "field of an unsupported type";
     RP0205 205 Warning "field pattern without a field";
     RP0206 206 Warning "object used as a value";
+    RP0207 207 Error "field of several types";
     RP0301 301 Error "value that does not fit its field";
     RP0302 302 Error "pattern or function on a field that is no string";
     RP0303 303 Error "condition that is not boolean";
@@ -102,6 +103,7 @@ codes! {
     RP0403 403 Error "argument of the wrong type";
     RP0404 404 Error "constant call that fails";
     RP0405 405 Error "function without a case-insensitive form";
+    RP0406 406 Error "function or column out of place";
     RP0501 501 Error "clause that can never match";
     RP0502 502 Warning "clause that always matches";
     RP0503 503 Warning "value longer than the field keeps";
@@ -124,6 +126,7 @@ codes! {
     RP0711 711 Error "no pack here";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
+    RP0803 803 Error "function unknown to a stack";
     RP1001 1001 Warning "value without a field";
     RP1002 1002 Warning "question mark in a KQL value";
     RP1003 1003 Warning "line break inside a value";

@@ -3,6 +3,7 @@
 
 mod eval;
 mod expr;
+pub mod table;
 
 pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
@@ -143,6 +144,8 @@ pub enum Stage {
         /// How far back a combination counts as seen.
         history: i128,
     },
+    /// A pipeline over tables; it stands alone.
+    Table(Box<table::Pipeline>),
 }
 
 /// A query or rule, ready to run.
@@ -159,7 +162,15 @@ impl Plan {
     pub fn filter(&self) -> impl Iterator<Item = &Pred> {
         self.stages.iter().filter_map(|s| match s {
             Stage::Filter(p) => Some(p),
-            Stage::NewTerms { .. } => None,
+            Stage::NewTerms { .. } | Stage::Table(_) => None,
+        })
+    }
+
+    /// The pipeline, where the plan is one.
+    pub fn table(&self) -> Option<&table::Pipeline> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Table(pipeline) => Some(pipeline.as_ref()),
+            _ => None,
         })
     }
 }
@@ -173,6 +184,22 @@ impl Pred {
     /// Any of `preds`, joined as simply as possible.
     pub fn any(mut preds: Vec<Pred>) -> Pred {
         if preds.len() == 1 { preds.remove(0) } else { Pred::Or(preds) }
+    }
+
+    /// The same condition over fields that have other ids.
+    pub fn with_fields(self, id: &dyn Fn(FieldId) -> FieldId) -> Pred {
+        let all = |ps: Vec<Pred>| ps.into_iter().map(|p| p.with_fields(id)).collect();
+        match self {
+            Pred::And(ps) => Pred::And(all(ps)),
+            Pred::Or(ps) => Pred::Or(all(ps)),
+            Pred::Not(p) => Pred::Not(Box::new(p.with_fields(id))),
+            Pred::Leaf(mut leaf) => {
+                leaf.field = id(leaf.field);
+                Pred::Leaf(leaf)
+            }
+            // KQL, the only language inside another, has no scripts
+            other => other,
+        }
     }
 
     /// The complement.

@@ -214,7 +214,7 @@ impl Engine {
             let slots = rule.plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
             let new_terms = rule.plan.stages.iter().find_map(|s| match s {
                 Stage::NewTerms { fields, history } => Some((fields.clone(), *history)),
-                Stage::Filter(_) => None,
+                Stage::Filter(_) | Stage::Table(_) => None,
             });
             let required =
                 rule.plan.filter().find_map(|p| p.required_values(&rule.plan.fields, "event.action"));
