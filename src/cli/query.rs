@@ -143,7 +143,9 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         context: Context { now, offset: 0 },
         unknown_field: Severity::Warning,
         ecs: None,
-        event_category_field: args.event_category_field.unwrap_or_else(|| defaults.event_category_field.clone()),
+        event_category_field: args
+            .event_category_field
+            .unwrap_or_else(|| defaults.event_category_field.clone()),
         timestamp_field: args.timestamp_field.unwrap_or_else(|| defaults.timestamp_field.clone()),
         tiebreaker_field: args.tiebreaker_field,
         ..defaults
@@ -181,7 +183,15 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
             indices: Vec::new(),
             plain: Vec::new(),
         };
-        return tables(request, &args.index, &args.input, (args.check, args.size, args.format), &text, &source, terminal);
+        return tables(
+            request,
+            &args.index,
+            &args.input,
+            (args.check, args.size, args.format),
+            &text,
+            &source,
+            terminal,
+        );
     }
     let (sources, skipped) = match sources(&args.input, true) {
         Ok(found) => found,
@@ -283,12 +293,15 @@ fn print_table(answer: &TableAnswer, format: Answers, terminal: &mut Terminal) {
             let columns: Vec<Value> =
                 answer.columns.iter().map(|c| json!({ "name": c.name, "type": c.ty.name() })).collect();
             let values: Vec<Vec<Value>> = answer.rows.iter().map(row_json).collect();
-            terminal.line(&json!({ "columns": columns, "values": values, "warnings": answer.warnings }).to_string());
+            terminal.line(
+                &json!({ "columns": columns, "values": values, "warnings": answer.warnings }).to_string(),
+            );
         }
         Answers::Ndjson => {
             for row in &answer.rows {
                 let names = answer.columns.iter().map(|c| c.name.to_string());
-                let object: serde_json::Map<String, Value> = names.zip(row_json(row)).filter(|(_, v)| !v.is_null()).collect();
+                let object: serde_json::Map<String, Value> =
+                    names.zip(row_json(row)).filter(|(_, v)| !v.is_null()).collect();
                 terminal.line(&Value::Object(object).to_string());
             }
         }

@@ -166,6 +166,7 @@ fn analyze(rule: &Rule, stack: Version, schema: &Schema) -> Analysis {
         unknown_field: Severity::Error,
         ecs: Some(ecs_of_stack(stack)),
         tiebreaker_field: rule.tiebreaker_field().map(str::to_owned),
+        stack: Some(stack),
         ..Settings::default()
     };
     if let Some(field) = rule.event_category_override() {
@@ -322,10 +323,9 @@ fn not_supported(rule: &Rule, shape: Shape) -> Option<String> {
         return Some("exception lists are not supported yet".to_owned());
     }
     match shape {
-        Shape::Events => None,
+        Shape::Events | Shape::Table => None,
         Shape::Sequence => Some("EQL sequences are not supported yet".to_owned()),
         Shape::Sample => Some("EQL samples are not supported yet".to_owned()),
-        Shape::Table => Some("ES|QL tables are not supported yet".to_owned()),
     }
 }
 

@@ -229,7 +229,11 @@ pub(super) fn each(
 }
 
 /// Looks through the documents for the types of fields that nothing else gives.
-pub(super) fn look(request: &Request<'_>, converter: &Converter, bytes: &Arc<AtomicU64>) -> Result<Schema, Vec<Unread>> {
+pub(super) fn look(
+    request: &Request<'_>,
+    converter: &Converter,
+    bytes: &Arc<AtomicU64>,
+) -> Result<Schema, Vec<Unread>> {
     let by_mapping = Schema::new(request.mappings.clone());
     let by_catalog = schema(&request.mappings, None, true);
     let mut catalogs = request.catalogs == Catalogs::Always;

@@ -125,24 +125,39 @@ pub fn run(request: &TableRequest<'_>, bytes: &Arc<AtomicU64>) -> TableAnswer {
         run.feed(TableRow { cells: vec![Datum::Null; pipeline.slots], events: Vec::new() });
     } else {
         for (name, sources) in tables {
-            if !name.is_empty() && !pipeline.indices.is_empty() && !pipeline.indices.iter().any(|i| i.as_ref() == name) {
+            if !name.is_empty()
+                && !pipeline.indices.is_empty()
+                && !pipeline.indices.iter().any(|i| i.as_ref() == name)
+            {
                 continue;
             }
             let mut bad = Vec::new();
             let documents = &mut answer.documents;
-            let unread = each(&request_of(sources), &converter, &Needs::all(), bytes, &mut |event, file, place| {
-                *documents += 1;
-                match event.project(&projection) {
-                    Err(e) => bad.push(Unread { place: format!("{file}, record {}", place.1), message: e.to_string() }),
-                    Ok(document) => {
-                        let row = Row { fields: &plan.fields, document: &document, slots: &slots };
-                        let id = id_of(&event, file, place);
-                        let index = if name.is_empty() { event.index.clone().unwrap_or_else(|| "input".to_owned()) } else { name.to_owned() };
-                        let meta = Meta { id: &id, index: &index, source: &|| event.tree().ok().map(|t| t.to_string()) };
-                        run.feed(pipeline.load(&row, &meta));
+            let unread =
+                each(&request_of(sources), &converter, &Needs::all(), bytes, &mut |event, file, place| {
+                    *documents += 1;
+                    match event.project(&projection) {
+                        Err(e) => bad.push(Unread {
+                            place: format!("{file}, record {}", place.1),
+                            message: e.to_string(),
+                        }),
+                        Ok(document) => {
+                            let row = Row { fields: &plan.fields, document: &document, slots: &slots };
+                            let id = id_of(&event, file, place);
+                            let index = if name.is_empty() {
+                                event.index.clone().unwrap_or_else(|| "input".to_owned())
+                            } else {
+                                name.to_owned()
+                            };
+                            let meta = Meta {
+                                id: &id,
+                                index: &index,
+                                source: &|| event.tree().ok().map(|t| t.to_string()),
+                            };
+                            run.feed(pipeline.load(&row, &meta));
+                        }
                     }
-                }
-            });
+                });
             answer.unread.extend(unread);
             answer.unread.extend(bad);
         }
@@ -152,7 +167,9 @@ pub fn run(request: &TableRequest<'_>, bytes: &Arc<AtomicU64>) -> TableAnswer {
     answer.rows = finished
         .rows
         .into_iter()
-        .map(|row| pipeline.output.iter().map(|c| row.cells.get(c.slot).cloned().unwrap_or_default()).collect())
+        .map(|row| {
+            pipeline.output.iter().map(|c| row.cells.get(c.slot).cloned().unwrap_or_default()).collect()
+        })
         .collect();
     answer.warnings.clone_from(&answer.analysis.notes);
     answer.warnings.extend(finished.warnings.texts(&Text::new("query", request.text)));

@@ -88,7 +88,8 @@ fn compare(engine: &Engine, case: &Case, expect: &Expect, texts: &Texts, report:
         summary: format!("expected {wanted}, got {got} on event {} ({})", short(event), alert.file),
         event: Some(event.to_owned()),
         decision: decision.unwrap_or_default(),
-        remark: (!alert.group.is_empty()).then(|| "this combination was not seen before".to_owned()),
+        remark: (!engine.new_terms_fields(0).is_empty())
+            .then(|| "this combination was not seen before".to_owned()),
         terms: alert.group.clone(),
     })
 }

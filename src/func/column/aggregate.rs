@@ -157,7 +157,9 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
             constant("order", Accepts::Text),
             optional("outputField", Accepts::Ordered),
         ],
-        returns: Returns::By(|types| types.get(3).or(types.first()).map_or(ColumnType::Null, |t| t.computed())),
+        returns: Returns::By(|types| {
+            types.get(3).or(types.first()).map_or(ColumnType::Null, |t| t.computed())
+        }),
         summary: "the first values in an order, with duplicates",
         form: Form::Aggregate(Aggregate::Top),
         ..ROW

@@ -55,7 +55,9 @@ fn bad_number(text: &str) -> Failure {
 /// A number as Java's `Double.parseDouble` reads it.
 fn parse_double(text: &str) -> Option<f64> {
     let t = text.trim();
-    let plain = t.strip_suffix(['d', 'D', 'f', 'F']).filter(|s| s.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
+    let plain = t
+        .strip_suffix(['d', 'D', 'f', 'F'])
+        .filter(|s| s.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
     let t = plain.unwrap_or(t);
     let word = t.trim_start_matches(['+', '-']);
     if !word.starts_with(|c: char| c.is_ascii_digit() || c == '.') && word != "NaN" && word != "Infinity" {
@@ -137,7 +139,8 @@ pub fn convert(value: &Value, from: T, to: T) -> Result<Value, Failure> {
         T::Ip => match value {
             Value::Ip(_) => value.clone(),
             Value::Str(s) => Value::Ip(
-                ip::parse(s).ok_or_else(|| Failure::argument(format!("'{s}' is not an IP string literal.")))?,
+                ip::parse(s)
+                    .ok_or_else(|| Failure::argument(format!("'{s}' is not an IP string literal.")))?,
             ),
             _ => Value::Null,
         },
@@ -188,17 +191,72 @@ macro_rules! to {
 
 /// The rows.
 pub(super) static FUNCTIONS: &[ColumnFunction] = &[
-    to!("to_string", &["to_str"], Keyword, "the values as text", &[("TO_STRING(10)", "\"10\""), ("TO_STRING(1e10)", "\"1.0E10\""), ("TO_STRING(true)", "\"true\"")]),
+    to!(
+        "to_string",
+        &["to_str"],
+        Keyword,
+        "the values as text",
+        &[("TO_STRING(10)", "\"10\""), ("TO_STRING(1e10)", "\"1.0E10\""), ("TO_STRING(true)", "\"true\"")]
+    ),
     to!("to_text", &[], Text, "the values as text that is analysed", &[]),
-    to!("to_integer", &["to_int"], Integer, "the values as integers, decimals rounded", &[("TO_INTEGER(\"2147483647.2\")", "2147483647"), ("TO_INTEGER(2147483648)", "null"), ("TO_INTEGER(true)", "1")]),
-    to!("to_long", &[], Long, "the values as longs, dates as milliseconds since the epoch", &[("TO_LONG(\"x\")", "null"), ("TO_LONG(\"1970-01-01T00:00:01Z\"::datetime)", "1000")]),
+    to!(
+        "to_integer",
+        &["to_int"],
+        Integer,
+        "the values as integers, decimals rounded",
+        &[
+            ("TO_INTEGER(\"2147483647.2\")", "2147483647"),
+            ("TO_INTEGER(2147483648)", "null"),
+            ("TO_INTEGER(true)", "1")
+        ]
+    ),
+    to!(
+        "to_long",
+        &[],
+        Long,
+        "the values as longs, dates as milliseconds since the epoch",
+        &[("TO_LONG(\"x\")", "null"), ("TO_LONG(\"1970-01-01T00:00:01Z\"::datetime)", "1000")]
+    ),
     to!("to_unsigned_long", &["to_ulong", "to_ul"], UnsignedLong, "the values as unsigned longs", &[]),
-    to!("to_double", &["to_dbl"], Double, "the values as doubles", &[("TO_DOUBLE(\"5.2E3\")", "5200.0"), ("TO_DOUBLE(\"foo\")", "null")]),
-    to!("to_boolean", &["to_bool"], Boolean, "the values as booleans: the text true in any case, any number but 0", &[("TO_BOOLEAN(\"TRUE\")", "true"), ("TO_BOOLEAN(\"yes\")", "false"), ("TO_BOOLEAN(0)", "false")]),
-    to!("to_datetime", &["to_dt"], Date, "the values as dates; numbers are milliseconds since the epoch", &[("TO_STRING(TO_DATETIME(0))", "\"1970-01-01T00:00:00.000Z\""), ("TO_DATETIME(\"2024-01-01 10:00:00\")", "null")]),
+    to!(
+        "to_double",
+        &["to_dbl"],
+        Double,
+        "the values as doubles",
+        &[("TO_DOUBLE(\"5.2E3\")", "5200.0"), ("TO_DOUBLE(\"foo\")", "null")]
+    ),
+    to!(
+        "to_boolean",
+        &["to_bool"],
+        Boolean,
+        "the values as booleans: the text true in any case, any number but 0",
+        &[("TO_BOOLEAN(\"TRUE\")", "true"), ("TO_BOOLEAN(\"yes\")", "false"), ("TO_BOOLEAN(0)", "false")]
+    ),
+    to!(
+        "to_datetime",
+        &["to_dt"],
+        Date,
+        "the values as dates; numbers are milliseconds since the epoch",
+        &[
+            ("TO_STRING(TO_DATETIME(0))", "\"1970-01-01T00:00:00.000Z\""),
+            ("TO_DATETIME(\"2024-01-01 10:00:00\")", "null")
+        ]
+    ),
     to!("to_date_nanos", &["to_datenanos"], DateNanos, "the values as dates with nanoseconds", &[]),
-    to!("to_ip", &[], Ip, "the values as addresses", &[("TO_STRING(TO_IP(\"::ffff:10.0.0.1\"))", "\"10.0.0.1\""), ("TO_IP(\"foo\")", "null")]),
-    to!("to_version", &["to_ver"], Version, "the values as versions", &[("TO_VERSION(\"1.10.0\") > TO_VERSION(\"1.9.0\")", "true")]),
+    to!(
+        "to_ip",
+        &[],
+        Ip,
+        "the values as addresses",
+        &[("TO_STRING(TO_IP(\"::ffff:10.0.0.1\"))", "\"10.0.0.1\""), ("TO_IP(\"foo\")", "null")]
+    ),
+    to!(
+        "to_version",
+        &["to_ver"],
+        Version,
+        "the values as versions",
+        &[("TO_VERSION(\"1.10.0\") > TO_VERSION(\"1.9.0\")", "true")]
+    ),
     to!("to_geopoint", &[], GeoPoint, "the values as places, from `POINT (lon lat)`", &[]),
     to!("to_dateperiod", &[], Period, "a text such as `3 days` as a period", &[]),
     to!("to_timeduration", &[], Duration, "a text such as `3 hours` as a duration", &[]),

@@ -177,7 +177,9 @@ fn date_diff(args: &[Value], _: &Call<'_>) -> Result<Value, Failure> {
     let [unit, Value::Date(from), Value::Date(to)] = args else { return Ok(Value::Null) };
     let name = unit.as_str().unwrap_or_default();
     let unit = DateUnit::named(name).ok_or_else(|| {
-        Failure::argument(format!("A value of [YEAR, QUARTER, MONTH, …] or their aliases is required; received [{name}]"))
+        Failure::argument(format!(
+            "A value of [YEAR, QUARTER, MONTH, …] or their aliases is required; received [{name}]"
+        ))
     })?;
     let n = unit.between(*from, *to);
     i32::try_from(n)
@@ -186,7 +188,17 @@ fn date_diff(args: &[Value], _: &Call<'_>) -> Result<Value, Failure> {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -250,7 +262,9 @@ fn format(text: &str, at: Nanos) -> Option<String> {
                 out.push_str(if n == 3 { name.get(..3)? } else { name });
             }
             'd' => out.push_str(&number(civil.day)),
-            'D' => out.push_str(&number(days_of(civil.year, civil.month, civil.day) - days_of(civil.year, 1, 1) + 1)),
+            'D' => out.push_str(&number(
+                days_of(civil.year, civil.month, civil.day) - days_of(civil.year, 1, 1) + 1,
+            )),
             'H' => out.push_str(&number(hour)),
             'k' => out.push_str(&number(if hour == 0 { 24 } else { hour })),
             'h' => out.push_str(&number((hour + 11) % 12 + 1)),
@@ -326,7 +340,10 @@ fn parse(text: &str, source: &str) -> Option<Nanos> {
                 rest = rest.get(len..)?;
             }
             'X' | 'Z' | 'x' => {
-                let len = rest.bytes().take_while(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b':' | b'Z')).count();
+                let len = rest
+                    .bytes()
+                    .take_while(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b':' | b'Z'))
+                    .count();
                 offset = date::parse_zone(rest.get(..len)?)?.into();
                 rest = rest.get(len..)?;
             }
@@ -413,7 +430,11 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
     },
     ColumnFunction {
         name: "date_diff",
-        params: &[param("unit", Accepts::Text), param("startTimestamp", Accepts::Date), param("endTimestamp", Accepts::Date)],
+        params: &[
+            param("unit", Accepts::Text),
+            param("startTimestamp", Accepts::Date),
+            param("endTimestamp", Accepts::Date),
+        ],
         returns: Returns::Is(T::Integer),
         summary: "the whole units from one date to another; `\"m\"` is a month, `\"mi\"` a minute",
         examples: &[
@@ -429,13 +450,16 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         params: &[param("datePart", Accepts::Text), param("date", Accepts::Date)],
         returns: Returns::Is(T::Long),
         summary: "a part of a date, by the names of java.time such as `hour_of_day`",
-        examples: &[("DATE_EXTRACT(\"year\", \"2024-03-05\")", "2024"), ("DATE_EXTRACT(\"day_of_week\", \"2024-03-05\")", "2")],
+        examples: &[
+            ("DATE_EXTRACT(\"year\", \"2024-03-05\")", "2024"),
+            ("DATE_EXTRACT(\"day_of_week\", \"2024-03-05\")", "2"),
+        ],
         form: Form::Single(|args, _| match args {
             [field, Value::Date(at)] => {
                 let name = field.as_str().unwrap_or_default();
-                extract(name, *at)
-                    .map(Value::Int)
-                    .ok_or_else(|| Failure::argument(format!("No enum constant ChronoField.{}", name.to_uppercase())))
+                extract(name, *at).map(Value::Int).ok_or_else(|| {
+                    Failure::argument(format!("No enum constant ChronoField.{}", name.to_uppercase()))
+                })
             }
             _ => Ok(Value::Null),
         }),
@@ -450,7 +474,9 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
             [Value::Date(at)] => Ok(Value::str(date::format(*at))),
             [text, Value::Date(at)] => {
                 let text = text.as_str().unwrap_or_default();
-                format(text, *at).map(Value::str).ok_or_else(|| Failure::argument(format!("Invalid format: [{text}]")))
+                format(text, *at)
+                    .map(Value::str)
+                    .ok_or_else(|| Failure::argument(format!("Invalid format: [{text}]")))
             }
             _ => Ok(Value::Null),
         }),
@@ -462,7 +488,10 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         returns: Returns::Is(T::Date),
         summary: "the date of a text, by a java.time pattern",
         examples: &[
-            ("TO_STRING(DATE_PARSE(\"dd/MM/yyyy HH:mm\", \"05/03/2024 10:11\"))", "\"2024-03-05T10:11:00.000Z\""),
+            (
+                "TO_STRING(DATE_PARSE(\"dd/MM/yyyy HH:mm\", \"05/03/2024 10:11\"))",
+                "\"2024-03-05T10:11:00.000Z\"",
+            ),
             ("DATE_PARSE(\"yyyy\", \"x\")", "null"),
         ],
         form: Form::Single(|args, _| {
@@ -472,14 +501,15 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
                     (convert::parse_date(source), source, "strict_date_optional_time")
                 }
                 [text, source] => {
-                    let (text, source) = (text.as_str().unwrap_or_default(), source.as_str().unwrap_or_default());
+                    let (text, source) =
+                        (text.as_str().unwrap_or_default(), source.as_str().unwrap_or_default());
                     (parse(text, source), source, text)
                 }
                 _ => return Ok(Value::Null),
             };
-            found
-                .map(|nanos| Value::Date(date::truncate(nanos, false)))
-                .ok_or_else(|| Failure::argument(format!("failed to parse date field [{source}] with format [{text}]")))
+            found.map(|nanos| Value::Date(date::truncate(nanos, false))).ok_or_else(|| {
+                Failure::argument(format!("failed to parse date field [{source}] with format [{text}]"))
+            })
         }),
         ..ROW
     },

@@ -93,16 +93,19 @@ fn extract(args: &[Value], _: &Call<'_>) -> Result<Value, Failure> {
             Step::Key(key) => key_of(at.get(), &key).ok_or_else(missing)?,
             Step::Index(i) => {
                 let items: Vec<&RawValue> = serde_json::from_str(at.get()).map_err(|_| missing())?;
-                items.into_iter().nth(i).ok_or_else(|| {
-                    Failure::argument(format!("path [{path}] array index out of bounds"))
-                })?
+                items
+                    .into_iter()
+                    .nth(i)
+                    .ok_or_else(|| Failure::argument(format!("path [{path}] array index out of bounds")))?
             }
         };
     }
     let text = at.get();
     Ok(match text.bytes().next() {
         Some(b'n') => Value::Null,
-        Some(b'"') => Value::str(String::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|_| bad())?),
+        Some(b'"') => {
+            Value::str(String::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|_| bad())?)
+        }
         Some(b'{' | b'[') => {
             let tree: serde_json::Value = serde_json::from_str(text).map_err(|_| bad())?;
             Value::str(tree.to_string())
@@ -192,7 +195,11 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
     },
     ColumnFunction {
         name: "match",
-        params: &[param("field", Accepts::Any), constant("query", Accepts::Any), optional("options", Accepts::Any)],
+        params: &[
+            param("field", Accepts::Any),
+            constant("query", Accepts::Any),
+            optional("options", Accepts::Any),
+        ],
         returns: Returns::Is(T::Boolean),
         summary: "whether a field of the document matches, as the `match` query does",
         form: Form::FullText,

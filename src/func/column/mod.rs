@@ -287,13 +287,56 @@ const ROW: ColumnFunction = ColumnFunction {
 
 /// Functions that Elasticsearch has and that cannot be run here yet.
 pub static NOT_YET: &[&str] = &[
-    "categorize", "count_approximate", "decay", "hash", "ip_prefix", "knn", "md5", "multi_match", "mv_percentile",
-    "mv_pseries_weighted_sum", "qstr", "match_phrase", "network_direction", "rate", "sample", "score", "sha1",
-    "sha256", "st_centroid_agg", "st_contains", "st_disjoint", "st_envelope", "st_extent_agg", "st_geohash",
-    "st_geohex", "st_geotile", "st_intersects", "st_within", "st_xmax", "st_xmin", "st_ymax", "st_ymin", "tbucket",
-    "term", "text_embedding", "to_aggregate_metric_double", "to_cartesianpoint", "to_cartesianshape",
-    "to_dense_vector", "to_geoshape", "avg_over_time", "sum_over_time", "max_over_time", "min_over_time",
-    "count_over_time", "first_over_time", "last_over_time", "top_snippets", "chunk", "field_extract",
+    "categorize",
+    "count_approximate",
+    "decay",
+    "hash",
+    "ip_prefix",
+    "knn",
+    "md5",
+    "multi_match",
+    "mv_percentile",
+    "mv_pseries_weighted_sum",
+    "qstr",
+    "match_phrase",
+    "network_direction",
+    "rate",
+    "sample",
+    "score",
+    "sha1",
+    "sha256",
+    "st_centroid_agg",
+    "st_contains",
+    "st_disjoint",
+    "st_envelope",
+    "st_extent_agg",
+    "st_geohash",
+    "st_geohex",
+    "st_geotile",
+    "st_intersects",
+    "st_within",
+    "st_xmax",
+    "st_xmin",
+    "st_ymax",
+    "st_ymin",
+    "tbucket",
+    "term",
+    "text_embedding",
+    "to_aggregate_metric_double",
+    "to_cartesianpoint",
+    "to_cartesianshape",
+    "to_dense_vector",
+    "to_geoshape",
+    "avg_over_time",
+    "sum_over_time",
+    "max_over_time",
+    "min_over_time",
+    "count_over_time",
+    "first_over_time",
+    "last_over_time",
+    "top_snippets",
+    "chunk",
+    "field_extract",
 ];
 
 /// Every function.
@@ -310,7 +353,8 @@ pub fn all() -> impl Iterator<Item = &'static ColumnFunction> {
 
 /// The function of a name, whatever the case of its letters.
 pub fn find(name: &str) -> Option<&'static ColumnFunction> {
-    all().find(|f| f.name.eq_ignore_ascii_case(name) || f.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
+    all()
+        .find(|f| f.name.eq_ignore_ascii_case(name) || f.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
 }
 
 /// The order of two values of one type, as `SORT` and `MAX` see it.

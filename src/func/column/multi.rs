@@ -1,6 +1,8 @@
 //! Functions over cells with several values, and the two that choose between cells.
 
-use super::{Accepts, Call, ColumnFunction, ColumnParam, Failure, Form, ROW, Returns, optional, order, param};
+use super::{
+    Accepts, Call, ColumnFunction, ColumnParam, Failure, Form, ROW, Returns, optional, order, param,
+};
 use crate::schema::Version;
 use crate::value::{ColumnType as T, Datum, Value};
 use std::cmp::Ordering;
@@ -52,7 +54,8 @@ fn sum(values: &[Value], call: &Call<'_>) -> Result<Datum, Failure> {
             total += i128::from(*i);
         }
     }
-    let fits = if call.result == T::Integer { i32::try_from(total).is_ok() } else { i64::try_from(total).is_ok() };
+    let fits =
+        if call.result == T::Integer { i32::try_from(total).is_ok() } else { i64::try_from(total).is_ok() };
     match i64::try_from(total) {
         Ok(i) if fits => Ok(Value::Int(i).into()),
         _ => Err(Failure::arithmetic(format!("{} overflow", call.result.name()))),
@@ -123,7 +126,9 @@ fn sort(args: &[Datum]) -> Result<Datum, Failure> {
     let descending = match args.get(1) {
         Some(Datum::One(Value::Str(s))) if s.eq_ignore_ascii_case("desc") => true,
         Some(Datum::One(Value::Str(s))) if !s.eq_ignore_ascii_case("asc") => {
-            return Err(Failure::argument(format!("Invalid order value: [{s}], expected one of [ASC, DESC]")));
+            return Err(Failure::argument(format!(
+                "Invalid order value: [{s}], expected one of [ASC, DESC]"
+            )));
         }
         _ => false,
     };
@@ -164,7 +169,11 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         variadic: true,
         returns: Returns::Common,
         summary: "the value after the first condition that is true, else the last argument if it stands alone, else null",
-        examples: &[("CASE(false, 1, true, 2, 3)", "2"), ("CASE(null, 1, 3)", "3"), ("CASE(false, 1)", "null")],
+        examples: &[
+            ("CASE(false, 1, true, 2, 3)", "2"),
+            ("CASE(null, 1, 3)", "3"),
+            ("CASE(false, 1)", "null"),
+        ],
         form: Form::Case,
         ..ROW
     },
@@ -278,10 +287,18 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
     },
     ColumnFunction {
         name: "mv_slice",
-        params: &[param("field", Accepts::Any), param("start", Accepts::Whole), optional("end", Accepts::Whole)],
+        params: &[
+            param("field", Accepts::Any),
+            param("start", Accepts::Whole),
+            optional("end", Accepts::Whole),
+        ],
         returns: Returns::By(|types| types.first().copied().unwrap_or(T::Null)),
         summary: "the values from `start` to `end`, counted from 0, from the end where negative",
-        examples: &[("MV_SLICE([1, 2, 2, 3], 1, 2)", "[2, 2]"), ("MV_SLICE([1, 2], -1)", "2"), ("MV_SLICE([1, 2], 5)", "null")],
+        examples: &[
+            ("MV_SLICE([1, 2, 2, 3], 1, 2)", "[2, 2]"),
+            ("MV_SLICE([1, 2], -1)", "2"),
+            ("MV_SLICE([1, 2], 5)", "null"),
+        ],
         form: Form::Whole(|args, _| slice(args)),
         ..ROW
     },
@@ -322,7 +339,11 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
     },
     ColumnFunction {
         name: "mv_zip",
-        params: &[param("left", Accepts::Text), param("right", Accepts::Text), optional("delim", Accepts::Text)],
+        params: &[
+            param("left", Accepts::Text),
+            param("right", Accepts::Text),
+            optional("delim", Accepts::Text),
+        ],
         summary: "the values of both, joined pair by pair with `delim` (`,`)",
         examples: &[("MV_ZIP([\"a\", \"b\"], [\"1\"], \"-\")", "[\"a-1\", \"b\"]")],
         form: Form::Whole(|args, _| Ok(zip(args))),
@@ -334,7 +355,10 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         params: &[param("field1", Accepts::Any), param("field2", Accepts::Any)],
         returns: Returns::Common,
         summary: "the different values of the first that the second has too",
-        examples: &[("MV_INTERSECTION([1, 2, 2, 3], [2, 3])", "[2, 3]"), ("MV_INTERSECTION([1], [2])", "null")],
+        examples: &[
+            ("MV_INTERSECTION([1, 2, 2, 3], [2, 3])", "[2, 3]"),
+            ("MV_INTERSECTION([1], [2])", "null"),
+        ],
         form: Form::Whole(|args, _| {
             let other = args.get(1).map_or(&[][..], Datum::values);
             Ok(Datum::of(distinct(first(args)).into_iter().filter(|v| other.contains(v)).collect()))
@@ -360,7 +384,11 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         params: &[param("superset", Accepts::Any), param("subset", Accepts::Any)],
         returns: Returns::Is(T::Boolean),
         summary: "whether the first has every value of the second; never null",
-        examples: &[("MV_CONTAINS([1, 2], [2])", "true"), ("MV_CONTAINS(null, 1)", "false"), ("MV_CONTAINS([1], null)", "true")],
+        examples: &[
+            ("MV_CONTAINS([1, 2], [2])", "true"),
+            ("MV_CONTAINS(null, 1)", "false"),
+            ("MV_CONTAINS([1], null)", "true"),
+        ],
         form: Form::Whole(|args, _| {
             let subset = args.get(1).map_or(&[][..], Datum::values);
             Ok(Value::Bool(subset.iter().all(|v| first(args).contains(v))).into())

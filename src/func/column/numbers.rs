@@ -8,7 +8,11 @@ const TWO: &[ColumnParam] = &[param("base", Accepts::Number), param("exponent", 
 
 /// A double, if it is finite.
 fn finite(d: f64) -> Result<Value, Failure> {
-    if d.is_finite() { Ok(Value::Double(d)) } else { Err(Failure::arithmetic("not a finite double number: NaN")) }
+    if d.is_finite() {
+        Ok(Value::Double(d))
+    } else {
+        Err(Failure::arithmetic("not a finite double number: NaN"))
+    }
 }
 
 fn of(args: &[Value], i: usize) -> f64 {
@@ -63,7 +67,9 @@ fn extreme(args: &[Datum], call: &Call<'_>, greatest: bool) -> Datum {
         }
         for v in arg.values() {
             let v = super::convert::widened(v, call.result);
-            let better = best.as_ref().is_none_or(|b| (super::order(&v, b) == std::cmp::Ordering::Greater) == greatest);
+            let better = best
+                .as_ref()
+                .is_none_or(|b| (super::order(&v, b) == std::cmp::Ordering::Greater) == greatest);
             if better {
                 best = Some(v);
             }

@@ -35,7 +35,10 @@ impl Pattern {
             .backtrack_limit(BACKTRACKS)
             .delegate_size_limit(4 << 20)
             .build()
-            .map_err(|e| Failure { class: "java.util.regex.PatternSyntaxException", message: e.to_string() })?;
+            .map_err(|e| Failure {
+                class: "java.util.regex.PatternSyntaxException",
+                message: e.to_string(),
+            })?;
         Ok(Pattern { text: text.to_owned(), regex })
     }
 
@@ -332,9 +335,17 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
     },
     ColumnFunction {
         name: "substring",
-        params: &[param("string", Accepts::Text), param("start", Accepts::Whole), optional("length", Accepts::Whole)],
+        params: &[
+            param("string", Accepts::Text),
+            param("start", Accepts::Whole),
+            optional("length", Accepts::Whole),
+        ],
         summary: "`length` code points from `start`, which counts from 1, or from the end where negative",
-        examples: &[("SUBSTRING(\"Facello\", 3)", "\"cello\""), ("SUBSTRING(\"Facello\", -3)", "\"llo\""), ("SUBSTRING(\"Facello\", 0, 2)", "\"Fa\"")],
+        examples: &[
+            ("SUBSTRING(\"Facello\", 3)", "\"cello\""),
+            ("SUBSTRING(\"Facello\", -3)", "\"llo\""),
+            ("SUBSTRING(\"Facello\", 0, 2)", "\"Fa\""),
+        ],
         form: Form::Single(|args, _| {
             let start = number(args, 1).unwrap_or(0);
             substring(text(args, 0), start, number(args, 2)).map(Value::str)
@@ -479,7 +490,11 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
     },
     ColumnFunction {
         name: "locate",
-        params: &[param("string", Accepts::Text), param("substring", Accepts::Text), optional("start", Accepts::Whole)],
+        params: &[
+            param("string", Accepts::Text),
+            param("substring", Accepts::Text),
+            optional("start", Accepts::Whole),
+        ],
         returns: Returns::Is(T::Integer),
         summary: "where a text stands in another, from 1; 0 if nowhere",
         examples: &[("LOCATE(\"a tiger\", \"ti\")", "3"), ("LOCATE(\"aa\", \"b\")", "0")],
@@ -490,9 +505,17 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
     },
     ColumnFunction {
         name: "replace",
-        params: &[param("string", Accepts::Text), param("regex", Accepts::Text), param("newString", Accepts::Text)],
+        params: &[
+            param("string", Accepts::Text),
+            param("regex", Accepts::Text),
+            param("newString", Accepts::Text),
+        ],
         summary: "every match of a Java pattern replaced; `$1` in `newString` is a group",
-        examples: &[("REPLACE(\"a1b22\", \"[0-9]+\", \"#\")", "\"a#b#\""), ("REPLACE(\"ab\", \"(a)(b)\", \"$2$1\")", "\"ba\""), ("REPLACE(\"ab\", \"(\", \"\")", "null")],
+        examples: &[
+            ("REPLACE(\"a1b22\", \"[0-9]+\", \"#\")", "\"a#b#\""),
+            ("REPLACE(\"ab\", \"(a)(b)\", \"$2$1\")", "\"ba\""),
+            ("REPLACE(\"ab\", \"(\", \"\")", "null"),
+        ],
         form: Form::Single(replace),
         ..ROW
     },
@@ -514,9 +537,9 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         summary: "percent-encoding undone, `+` as a space; null for what is no encoding",
         examples: &[("URL_DECODE(\"a%20b\")", "\"a b\""), ("URL_DECODE(\"%zz\")", "null")],
         form: Form::Single(|args, _| {
-            url_decode(text(args, 0)).map(Value::str).ok_or_else(|| {
-                Failure::argument("URLDecoder: Illegal hex characters in escape (%) pattern")
-            })
+            url_decode(text(args, 0))
+                .map(Value::str)
+                .ok_or_else(|| Failure::argument("URLDecoder: Illegal hex characters in escape (%) pattern"))
         }),
         ..ROW
     },
@@ -563,7 +586,10 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         variadic: true,
         returns: Returns::Is(T::Boolean),
         summary: "whether an address is in one of the blocks",
-        examples: &[("CIDR_MATCH(TO_IP(\"10.1.2.3\"), \"192.0.2.0/24\", \"10.0.0.0/8\")", "true"), ("CIDR_MATCH(TO_IP(\"::1\"), \"::1\")", "true")],
+        examples: &[
+            ("CIDR_MATCH(TO_IP(\"10.1.2.3\"), \"192.0.2.0/24\", \"10.0.0.0/8\")", "true"),
+            ("CIDR_MATCH(TO_IP(\"::1\"), \"::1\")", "true"),
+        ],
         form: Form::Single(|args, _| cidr_match(args)),
         ..ROW
     },

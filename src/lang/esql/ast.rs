@@ -349,7 +349,11 @@ impl Expr {
         match &self.kind {
             ExprKind::Literal(_) | ExprKind::Column(_) | ExprKind::Param(_) => Vec::new(),
             ExprKind::Call { args, .. } => args.iter().collect(),
-            ExprKind::Sign(_, e) | ExprKind::Not(e) | ExprKind::IsNull(_, e) | ExprKind::Cast(e, _) | ExprKind::Match(e, _) => {
+            ExprKind::Sign(_, e)
+            | ExprKind::Not(e)
+            | ExprKind::IsNull(_, e)
+            | ExprKind::Cast(e, _)
+            | ExprKind::Match(e, _) => {
                 vec![e]
             }
             ExprKind::Arithmetic(_, a, b) | ExprKind::Compare(_, a, b) => vec![a, b],

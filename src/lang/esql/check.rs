@@ -76,7 +76,11 @@ impl Checker<'_> {
 
     fn source(&self, span: Span) -> String {
         let text = span.slice(self.text);
-        if text.chars().count() > 60 { format!("{}…", text.chars().take(59).collect::<String>()) } else { text.to_owned() }
+        if text.chars().count() > 60 {
+            format!("{}…", text.chars().take(59).collect::<String>())
+        } else {
+            text.to_owned()
+        }
     }
 
     /// The value of a constant expression.
@@ -136,16 +140,16 @@ impl Checker<'_> {
         let kinds = self.tables.types(&column.name);
         let names: Vec<String> = kinds.iter().map(|k| format!("`{}`", k.name())).collect();
         let d = if kinds.len() > 1 {
-            Diagnostic::new(Code::RP0207, format!("`{}` has different types in different indices", column.name))
-                .at(span, names.join(" and "))
-                .help(format!("convert it: `{}::string`", column.name))
-        } else {
             Diagnostic::new(
-                Code::RP0204,
-                format!("`{}` is of a type that ES|QL cannot use", column.name),
+                Code::RP0207,
+                format!("`{}` has different types in different indices", column.name),
             )
-            .at(span, names.join(""))
-            .note("such a field can only be left alone")
+            .at(span, names.join(" and "))
+            .help(format!("convert it: `{}::string`", column.name))
+        } else {
+            Diagnostic::new(Code::RP0204, format!("`{}` is of a type that ES|QL cannot use", column.name))
+                .at(span, names.join(""))
+                .note("such a field can only be left alone")
         };
         self.report(d)
     }
@@ -173,17 +177,19 @@ impl Checker<'_> {
         let span = e.span();
         if place == Place::Item {
             let text = span.slice(self.text);
-            let key = self.gathering.keys.iter().find(|(name, _, _, source)| {
-                source == text && (name == text || matches!(e.kind, ExprKind::Column(_)))
-            });
-            if let Some((_, ty, slot, _)) = key {
+            // an expression that is a key stands for it; a bare name is looked up below
+            let is_key = |name: &str, source: &str| {
+                source == text && name == text && !matches!(e.kind, ExprKind::Column(_))
+            };
+            if let Some((_, ty, slot, _)) = self.gathering.keys.iter().find(|k| is_key(&k.0, &k.3)) {
                 return Some(Typed { expr: PlanExpr::Column(*slot), ty: *ty });
             }
         }
         match &e.kind {
             ExprKind::Literal(literal) => self.literal(literal, span),
             ExprKind::Param(p) => {
-                let d = Diagnostic::new(Code::RP0105, format!("the parameter `{p}` has no value here")).at(span, "");
+                let d = Diagnostic::new(Code::RP0105, format!("the parameter `{p}` has no value here"))
+                    .at(span, "");
                 self.report(d.help("write the value itself; a rule has no parameters"))
             }
             ExprKind::Column(name) if place == Place::Item => self.key(name, span, scope),
@@ -214,7 +220,7 @@ impl Checker<'_> {
             ExprKind::In(negated, value, list) => self.membership(*negated, value, list, span, scope, place),
             ExprKind::IsNull(negated, value) => {
                 let value = self.expr(value, scope, place)?;
-                let is_null = PlanExpr::IsNull(Box::new(value.expr));
+                let is_null = PlanExpr::IsNull(Box::new(value.expr), span);
                 let expr = if *negated { PlanExpr::Not(Box::new(is_null)) } else { is_null };
                 Some(Typed { expr, ty: ColumnType::Boolean })
             }
@@ -235,9 +241,7 @@ impl Checker<'_> {
             self.unknown(name, span, scope);
             return None;
         }
-        let aliased = self.gathering.keys.iter().find(|k| {
-            k.0 != k.3 && k.3.contains(name)
-        });
+        let aliased = self.gathering.keys.iter().find(|k| k.0 != k.3 && k.3.contains(name));
         let d = match aliased {
             Some((alias, _, _, source)) => Diagnostic::new(
                 Code::RP0406,
@@ -267,7 +271,8 @@ impl Checker<'_> {
                 Some(v @ Value::Period { .. }) => one(v, ColumnType::Period),
                 Some(v) => one(v, ColumnType::Duration),
                 None => {
-                    let d = Diagnostic::new(Code::RP0107, format!("`{n} {unit}` is no time span")).at(span, "");
+                    let d =
+                        Diagnostic::new(Code::RP0107, format!("`{n} {unit}` is no time span")).at(span, "");
                     self.report(d)
                 }
             },
@@ -275,7 +280,9 @@ impl Checker<'_> {
                 let mut values = Vec::with_capacity(items.len());
                 let mut ty = ColumnType::Null;
                 for item in items {
-                    let Some(Typed { expr: PlanExpr::Const(Datum::One(v)), ty: own }) = self.literal(item, span) else {
+                    let Some(Typed { expr: PlanExpr::Const(Datum::One(v)), ty: own }) =
+                        self.literal(item, span)
+                    else {
                         continue;
                     };
                     ty = if ty == ColumnType::Null { own } else { ty.widen(own).unwrap_or(ty) };
@@ -300,8 +307,11 @@ impl Checker<'_> {
         let typed = self.expr(inner, scope, place)?;
         if !(typed.ty.is_number() || typed.ty.is_span() || typed.ty == ColumnType::Null) {
             let shown = self.source(inner.span());
-            let d = Diagnostic::new(Code::RP0304, format!("a sign stands before a number or time span, and `{shown}` is none"))
-                .at(inner.span(), format!("of type `{}`", bad(typed.ty)));
+            let d = Diagnostic::new(
+                Code::RP0304,
+                format!("a sign stands before a number or time span, and `{shown}` is none"),
+            )
+            .at(inner.span(), format!("of type `{}`", bad(typed.ty)));
             return self.report(d);
         }
         if !minus {
@@ -315,7 +325,11 @@ impl Checker<'_> {
     fn cast_constant(&mut self, typed: Typed, to: ColumnType, span: Span) -> Checked {
         let castable = matches!(
             to,
-            ColumnType::Date | ColumnType::DateNanos | ColumnType::Ip | ColumnType::Version | ColumnType::Boolean
+            ColumnType::Date
+                | ColumnType::DateNanos
+                | ColumnType::Ip
+                | ColumnType::Version
+                | ColumnType::Boolean
         );
         if !castable || typed.ty != ColumnType::Keyword {
             return Some(typed);
@@ -336,7 +350,15 @@ impl Checker<'_> {
         Some(Typed { expr: PlanExpr::Const(Datum::of(values)), ty: to })
     }
 
-    fn arithmetic(&mut self, op: Arithmetic, a: &Expr, b: &Expr, span: Span, scope: &Scope, place: Place) -> Checked {
+    fn arithmetic(
+        &mut self,
+        op: Arithmetic,
+        a: &Expr,
+        b: &Expr,
+        span: Span,
+        scope: &Scope,
+        place: Place,
+    ) -> Checked {
         let (left, right) = (self.expr(a, scope, place), self.expr(b, scope, place));
         let (mut left, mut right) = (left?, right?);
         let additive = matches!(op, Arithmetic::Add | Arithmetic::Subtract);
@@ -349,7 +371,9 @@ impl Checker<'_> {
         let (x, y) = (left.ty, right.ty);
         let ty = match (x, y) {
             (T::Null, T::Null) => Some(T::Null),
-            (T::Null, t) | (t, T::Null) if t.is_numeric() || (additive && (t.is_date() || t.is_span())) => Some(t),
+            (T::Null, t) | (t, T::Null) if t.is_numeric() || (additive && (t.is_date() || t.is_span())) => {
+                Some(t)
+            }
             (T::UnsignedLong, T::UnsignedLong) => Some(T::UnsignedLong),
             (x, y) if x.is_number() && y.is_number() => x.widen(y),
             (d, s) if additive && d.is_date() && s.is_span() => Some(d),
@@ -393,11 +417,21 @@ impl Checker<'_> {
         Some((left, right))
     }
 
-    fn compare(&mut self, op: CompareOp, a: &Expr, b: &Expr, span: Span, scope: &Scope, place: Place) -> Checked {
+    fn compare(
+        &mut self,
+        op: CompareOp,
+        a: &Expr,
+        b: &Expr,
+        span: Span,
+        scope: &Scope,
+        place: Place,
+    ) -> Checked {
         let (left, right) = (self.expr(a, scope, place), self.expr(b, scope, place));
         let (left, right) = self.operands((left?, a.span()), (right?, b.span()))?;
         let ordered = !matches!(op, CompareOp::Equal | CompareOp::NotEqual);
-        if !comparable(left.ty, right.ty) || (ordered && (left.ty == ColumnType::Boolean || right.ty == ColumnType::Boolean)) {
+        if !comparable(left.ty, right.ty)
+            || (ordered && (left.ty == ColumnType::Boolean || right.ty == ColumnType::Boolean))
+        {
             let shown = self.source(b.span());
             let mut d = Diagnostic::new(
                 Code::RP0304,
@@ -424,7 +458,15 @@ impl Checker<'_> {
         Some(Typed { expr, ty: ColumnType::Boolean })
     }
 
-    fn membership(&mut self, negated: bool, value: &Expr, list: &[Expr], span: Span, scope: &Scope, place: Place) -> Checked {
+    fn membership(
+        &mut self,
+        negated: bool,
+        value: &Expr,
+        list: &[Expr],
+        span: Span,
+        scope: &Scope,
+        place: Place,
+    ) -> Checked {
         let left = self.expr(value, scope, place);
         let mut items = Vec::with_capacity(list.len());
         for item in list {
@@ -432,7 +474,11 @@ impl Checker<'_> {
         }
         let left = left?;
         // the constants take the type of a value that is none, or the other way round
-        let other = items.iter().flatten().map(|t| t.ty).find(|t| !matches!(t, ColumnType::Keyword | ColumnType::Null));
+        let other = items
+            .iter()
+            .flatten()
+            .map(|t| t.ty)
+            .find(|t| !matches!(t, ColumnType::Keyword | ColumnType::Null));
         let left = match other {
             Some(to) => self.cast_constant(left, to, value.span())?,
             None => left,
@@ -444,7 +490,11 @@ impl Checker<'_> {
                 let shown = self.source(e.span());
                 let d = Diagnostic::new(
                     Code::RP0304,
-                    format!("`{}` of type `{}` cannot equal `{shown}`", self.source(value.span()), left.ty.name()),
+                    format!(
+                        "`{}` of type `{}` cannot equal `{shown}`",
+                        self.source(value.span()),
+                        left.ty.name()
+                    ),
                 )
                 .at(e.span(), format!("of type `{}`", item.ty.name()));
                 return self.report(d);
@@ -470,15 +520,20 @@ impl Checker<'_> {
         let typed = self.expr(value, scope, place)?;
         if !typed.ty.is_string() && typed.ty != ColumnType::Null {
             let shown = self.source(value.span());
-            let d = Diagnostic::new(Code::RP0302, format!("`{}` needs a text, and `{shown}` is none", if regex { "RLIKE" } else { "LIKE" }))
-                .at(value.span(), format!("of type `{}`", typed.ty.name()))
-                .help(format!("`TO_STRING({shown})` is one"));
+            let d = Diagnostic::new(
+                Code::RP0302,
+                format!("`{}` needs a text, and `{shown}` is none", if regex { "RLIKE" } else { "LIKE" }),
+            )
+            .at(value.span(), format!("of type `{}`", typed.ty.name()))
+            .help(format!("`TO_STRING({shown})` is one"));
             return self.report(d);
         }
-        let everything = |p: &Text| if regex { p.text == ".*" } else { !p.text.is_empty() && p.text.chars().all(|c| c == '*') };
+        let everything = |p: &Text| {
+            if regex { p.text == ".*" } else { !p.text.is_empty() && p.text.chars().all(|c| c == '*') }
+        };
         let expr = if patterns.iter().all(everything) {
             // what matches everything asks whether there is a value
-            let is_null = PlanExpr::IsNull(Box::new(typed.expr));
+            let is_null = PlanExpr::IsNull(Box::new(typed.expr), span);
             return Some(Typed {
                 expr: if negated { is_null } else { PlanExpr::Not(Box::new(is_null)) },
                 ty: ColumnType::Boolean,
@@ -490,14 +545,18 @@ impl Checker<'_> {
                     Ok(r) => prepared.push(r),
                     Err(RegexpError::Unsupported { operator, .. }) => {
                         self.found.push(
-                            Diagnostic::new(Code::RP9001, format!("the operator `{operator}` of RLIKE is not supported yet"))
-                                .severity(Severity::Note)
-                                .at(p.at.0, ""),
+                            Diagnostic::new(
+                                Code::RP9001,
+                                format!("the operator `{operator}` of RLIKE is not supported yet"),
+                            )
+                            .severity(Severity::Note)
+                            .at(p.at.0, ""),
                         );
                         return Some(Typed { expr: PlanExpr::Const(Datum::Null), ty: ColumnType::Boolean });
                     }
                     Err(e) => {
-                        let d = Diagnostic::new(Code::RP0102, format!("invalid pattern for RLIKE: {e}")).at(p.at.0, "");
+                        let d = Diagnostic::new(Code::RP0102, format!("invalid pattern for RLIKE: {e}"))
+                            .at(p.at.0, "");
                         return self.report(d);
                     }
                 }
@@ -535,7 +594,14 @@ impl Checker<'_> {
     }
 
     /// A conversion; a field that has several types is converted by each index's own.
-    fn convert(&mut self, function: &'static ColumnFunction, inner: &Expr, span: Span, scope: &Scope, place: Place) -> Checked {
+    fn convert(
+        &mut self,
+        function: &'static ColumnFunction,
+        inner: &Expr,
+        span: Span,
+        scope: &Scope,
+        place: Place,
+    ) -> Checked {
         let Returns::Is(to) = function.returns else { return None };
         if let ExprKind::Column(name) = &inner.kind
             && place != Place::Item
@@ -561,8 +627,9 @@ impl Checker<'_> {
         }
         if !conversion(typed.ty, to) {
             let shown = self.source(inner.span());
-            let d = Diagnostic::new(Code::RP0403, format!("`{shown}` cannot be converted to `{}`", to.name()))
-                .at(inner.span(), format!("of type `{}`", typed.ty.name()));
+            let d =
+                Diagnostic::new(Code::RP0403, format!("`{shown}` cannot be converted to `{}`", to.name()))
+                    .at(inner.span(), format!("of type `{}`", typed.ty.name()));
             return self.report(d);
         }
         let call = Invocation {
@@ -592,12 +659,16 @@ impl Checker<'_> {
         }
         if column::NOT_YET.iter().any(|n| n.eq_ignore_ascii_case(&name.text)) {
             self.found.push(
-                Diagnostic::new(Code::RP9001, format!("the function `{}` is not supported yet", name.text.to_lowercase()))
-                    .at(name.at.0, ""),
+                Diagnostic::new(
+                    Code::RP9001,
+                    format!("the function `{}` is not supported yet", name.text.to_lowercase()),
+                )
+                .at(name.at.0, ""),
             );
             return None;
         }
-        let mut d = Diagnostic::new(Code::RP0401, format!("unknown function `{}`", name.text)).at(name.at.0, "");
+        let mut d =
+            Diagnostic::new(Code::RP0401, format!("unknown function `{}`", name.text)).at(name.at.0, "");
         let lower = name.text.to_lowercase();
         let names = column::all().map(|f| f.name).chain(column::NOT_YET.iter().copied());
         if let Some(near) = did_you_mean(&lower, names) {
@@ -623,7 +694,8 @@ impl Checker<'_> {
         let (least, most) = function.arity();
         let given = args.len() + usize::from(has_options && matches!(function.form, Form::FullText));
         if star && function.name != "count" {
-            let d = Diagnostic::new(Code::RP0402, format!("`*` is for COUNT, not for `{}`", name.text)).at(span, "");
+            let d = Diagnostic::new(Code::RP0402, format!("`*` is for COUNT, not for `{}`", name.text))
+                .at(span, "");
             return self.report(d);
         }
         if !star && (given < least || most.is_some_and(|m| given > m)) {
@@ -632,8 +704,11 @@ impl Checker<'_> {
                 Some(most) => format!("{least} to {}", count(most)),
                 None => format!("at least {}", count(least)),
             };
-            let d = Diagnostic::new(Code::RP0402, format!("`{}` takes {wanted}, but is given {}", function.name, args.len()))
-                .at(span, function.signature());
+            let d = Diagnostic::new(
+                Code::RP0402,
+                format!("`{}` takes {wanted}, but is given {}", function.name, args.len()),
+            )
+            .at(span, function.signature());
             return self.report(d);
         }
         let misplaced = match (function.form, place) {
@@ -681,14 +756,23 @@ impl Checker<'_> {
             if !param.accepts.takes(own.ty) {
                 let d = Diagnostic::new(
                     Code::RP0403,
-                    format!("`{}` of `{}` takes {}, but `{}` is not", param.name, function.name, param.accepts.name(), self.source(arg.span())),
+                    format!(
+                        "`{}` of `{}` takes {}, but `{}` is not",
+                        param.name,
+                        function.name,
+                        param.accepts.name(),
+                        self.source(arg.span())
+                    ),
                 )
                 .at(arg.span(), format!("of type `{}`", own.ty.name()));
                 return self.report(d);
             }
             if param.constant && !own.expr.is_constant() {
-                let d = Diagnostic::new(Code::RP0307, format!("`{}` of `{}` must be a constant", param.name, function.name))
-                    .at(arg.span(), "");
+                let d = Diagnostic::new(
+                    Code::RP0307,
+                    format!("`{}` of `{}` must be a constant", param.name, function.name),
+                )
+                .at(arg.span(), "");
                 return self.report(d);
             }
             *place = own;
@@ -696,7 +780,13 @@ impl Checker<'_> {
         self.finish_call(function, args, typed, span)
     }
 
-    fn finish_call(&mut self, function: &'static ColumnFunction, args: &[Expr], typed: Vec<Typed>, span: Span) -> Checked {
+    fn finish_call(
+        &mut self,
+        function: &'static ColumnFunction,
+        args: &[Expr],
+        typed: Vec<Typed>,
+        span: Span,
+    ) -> Checked {
         if matches!(function.form, Form::Case) {
             return self.case(args, typed, span);
         }
@@ -719,7 +809,8 @@ impl Checker<'_> {
         }
         let mut exprs: Vec<PlanExpr> = Vec::with_capacity(typed.len());
         for t in typed {
-            let widen = matches!(function.returns, Returns::Common) && result == ColumnType::Double && t.ty != result;
+            let widen =
+                matches!(function.returns, Returns::Common) && result == ColumnType::Double && t.ty != result;
             exprs.push(if widen { PlanExpr::Widen(Box::new(t.expr)) } else { t.expr });
         }
         let ty = result;
@@ -727,7 +818,14 @@ impl Checker<'_> {
             Form::Coalesce => Some(Typed { expr: PlanExpr::Coalesce(exprs), ty }),
             Form::Aggregate(kind) => {
                 let out = self.tables.slot();
-                self.gathering.calls.push(AggregateCall { kind, args: exprs, filter: None, ty, out, at: span });
+                self.gathering.calls.push(AggregateCall {
+                    kind,
+                    args: exprs,
+                    filter: None,
+                    ty,
+                    out,
+                    at: span,
+                });
                 Some(Typed { expr: PlanExpr::Column(out), ty })
             }
             _ => {
@@ -835,14 +933,18 @@ impl Checker<'_> {
         let query = match self.constant(&typed.expr) {
             Some(Datum::One(v)) if v.as_str().is_some() => v,
             _ => {
-                let d = Diagnostic::new(Code::RP0307, "the query of `KQL` must be a constant text").at(first.span(), "");
+                let d = Diagnostic::new(Code::RP0307, "the query of `KQL` must be a constant text")
+                    .at(first.span(), "");
                 return self.report(d);
             }
         };
-        let analysis = crate::lang::kql::analyze(query.as_str().unwrap_or_default(), &self.tables.schema, self.tables.settings);
-        self.fields.extend(
-            analysis.fields.into_iter().map(|f| FieldUse { name: f.name, span: first.span() }),
+        let analysis = crate::lang::kql::analyze(
+            query.as_str().unwrap_or_default(),
+            &self.tables.schema,
+            self.tables.settings,
         );
+        self.fields
+            .extend(analysis.fields.into_iter().map(|f| FieldUse { name: f.name, span: first.span() }));
         for mut d in analysis.diagnostics {
             // its places are those of the inner text
             d.labels.clear();
@@ -857,7 +959,14 @@ impl Checker<'_> {
         Some(Typed { expr: PlanExpr::Column(slot), ty: ColumnType::Boolean })
     }
 
-    fn match_call(&mut self, args: &[Expr], options: &[super::ast::MapEntry], span: Span, scope: &Scope, place: Place) -> Checked {
+    fn match_call(
+        &mut self,
+        args: &[Expr],
+        options: &[super::ast::MapEntry],
+        span: Span,
+        scope: &Scope,
+        place: Place,
+    ) -> Checked {
         let (field, value) = match args {
             [field, value] => (field, value),
             _ => return None,
@@ -871,13 +980,21 @@ impl Checker<'_> {
         }
         let typed = self.expr(value, scope, Place::Plain)?;
         let Some(Datum::One(constant)) = self.constant(&typed.expr) else {
-            let d = Diagnostic::new(Code::RP0307, "the query of `MATCH` must be a constant").at(value.span(), "");
+            let d =
+                Diagnostic::new(Code::RP0307, "the query of `MATCH` must be a constant").at(value.span(), "");
             return self.report(d);
         };
         self.search(field, constant, span, scope, place)
     }
 
-    fn match_field(&mut self, field: &Expr, value: &Literal, span: Span, scope: &Scope, place: Place) -> Checked {
+    fn match_field(
+        &mut self,
+        field: &Expr,
+        value: &Literal,
+        span: Span,
+        scope: &Scope,
+        place: Place,
+    ) -> Checked {
         let typed = self.literal(value, span)?;
         let Some(Datum::One(constant)) = self.constant(&typed.expr) else {
             let d = Diagnostic::new(Code::RP0309, "`:` needs one value").at(span, "");
@@ -898,13 +1015,18 @@ impl Checker<'_> {
             ExprKind::Column(name) => self.column(name, inner.span(), scope)?,
             _ => {
                 let shown = self.source(field.span());
-                let d = Diagnostic::new(Code::RP0406, format!("`MATCH` searches a field, and `{shown}` is none")).at(field.span(), "");
+                let d =
+                    Diagnostic::new(Code::RP0406, format!("`MATCH` searches a field, and `{shown}` is none"))
+                        .at(field.span(), "");
                 return self.report(d);
             }
         };
         let (ColumnOrigin::Field(name) | ColumnOrigin::Unknown(name)) = column.origin.clone() else {
-            let d = Diagnostic::new(Code::RP0406, format!("`MATCH` searches a field, and `{}` is computed", column.name))
-                .at(field.span(), "");
+            let d = Diagnostic::new(
+                Code::RP0406,
+                format!("`MATCH` searches a field, and `{}` is computed", column.name),
+            )
+            .at(field.span(), "");
             return self.report(d);
         };
         let slot = self.tables.field_slot(&name, None);

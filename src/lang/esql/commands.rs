@@ -47,7 +47,14 @@ pub static ALL: &[CommandInfo] = &[
         summary: "one row of values that stand in the query",
         ..ROW
     },
-    CommandInfo { name: "SHOW", source: true, runs: false, syntax: "SHOW INFO", summary: "about the deployment", ..ROW },
+    CommandInfo {
+        name: "SHOW",
+        source: true,
+        runs: false,
+        syntax: "SHOW INFO",
+        summary: "about the deployment",
+        ..ROW
+    },
     CommandInfo {
         name: "TS",
         source: true,
@@ -63,7 +70,12 @@ pub static ALL: &[CommandInfo] = &[
         summary: "computes columns; an existing one moves to the end",
         ..ROW
     },
-    CommandInfo { name: "WHERE", syntax: "WHERE condition", summary: "keeps the rows for which a condition is true", ..ROW },
+    CommandInfo {
+        name: "WHERE",
+        syntax: "WHERE condition",
+        summary: "keeps the rows for which a condition is true",
+        ..ROW
+    },
     CommandInfo {
         name: "KEEP",
         syntax: "KEEP name, …",
@@ -97,7 +109,12 @@ pub static ALL: &[CommandInfo] = &[
         ..ROW
     },
     CommandInfo { name: "LIMIT", syntax: "LIMIT n", summary: "the first rows", ..ROW },
-    CommandInfo { name: "MV_EXPAND", syntax: "MV_EXPAND column", summary: "one row for each value of a column", ..ROW },
+    CommandInfo {
+        name: "MV_EXPAND",
+        syntax: "MV_EXPAND column",
+        summary: "one row for each value of a column",
+        ..ROW
+    },
     CommandInfo {
         name: "DISSECT",
         syntax: "DISSECT text \"pattern\" [APPEND_SEPARATOR=\"…\"]",

@@ -64,13 +64,13 @@ impl Token {
 
 /// The words that are no names in expressions.
 pub const RESERVED: &[&str] = &[
-    "and", "asc", "by", "desc", "false", "first", "in", "is", "last", "like", "not", "null", "nulls", "on", "or",
-    "rlike", "true", "where", "with",
+    "and", "asc", "by", "desc", "false", "first", "in", "is", "last", "like", "not", "null", "nulls", "on",
+    "or", "rlike", "true", "where", "with",
 ];
 
 const SYMBOLS: &[&str] = &[
-    "::", "==", "=~", "!=", "<=", ">=", "<", ">", "=", "(", ")", "[", "]", "{", "}", ",", ".", "+", "-", "*", "/", "%",
-    ":",
+    "::", "==", "=~", "!=", "<=", ">=", "<", ">", "=", "(", ")", "[", "]", "{", "}", ",", ".", "+", "-", "*",
+    "/", "%", ":",
 ];
 
 /// A reader of tokens.
@@ -137,7 +137,12 @@ impl<'t> Lexer<'t> {
                         match rest.chars().next() {
                             Some(c) => self.at += c.len_utf8(),
                             None => {
-                                return Err(self.error(Code::RP0101, start, start + 2, "this comment has no end"));
+                                return Err(self.error(
+                                    Code::RP0101,
+                                    start,
+                                    start + 2,
+                                    "this comment has no end",
+                                ));
                             }
                         }
                     }
@@ -222,9 +227,11 @@ impl<'t> Lexer<'t> {
         }
         self.at += c.len_utf8();
         let shown = match c {
-            '\'' => return Err(self
-                .error(Code::RP0101, start, self.at, "strings stand in double quotes, not in `'`")
-                .help("write \"…\", or \"\"\"…\"\"\" where backslashes are to stay as they are")),
+            '\'' => {
+                return Err(self
+                    .error(Code::RP0101, start, self.at, "strings stand in double quotes, not in `'`")
+                    .help("write \"…\", or \"\"\"…\"\"\" where backslashes are to stay as they are"));
+            }
             c => c,
         };
         Err(self.error(Code::RP0101, start, self.at, format!("`{shown}` is no part of ES|QL")))
@@ -243,7 +250,9 @@ impl<'t> Lexer<'t> {
             if c == '<' && i == 0 && rest.contains('>') {
                 angle = true;
             }
-            let stops = matches!(c, ':' | '"' | '=' | '|' | ',' | '[' | ']' | '(' | ')' | '`') || c.is_whitespace() || comment;
+            let stops = matches!(c, ':' | '"' | '=' | '|' | ',' | '[' | ']' | '(' | ')' | '`')
+                || c.is_whitespace()
+                || comment;
             if stops && !angle {
                 break;
             }
@@ -297,7 +306,11 @@ impl<'t> Lexer<'t> {
         }
         self.at += len;
         let text = rest.get(..len).unwrap_or("");
-        if decimal { Token::Decimal(text.parse().unwrap_or(f64::NAN)) } else { Token::Integer(text.to_owned()) }
+        if decimal {
+            Token::Decimal(text.parse().unwrap_or(f64::NAN))
+        } else {
+            Token::Integer(text.to_owned())
+        }
     }
 
     fn quoted(&mut self) -> Result<String, Diagnostic> {

@@ -1,12 +1,17 @@
 //! From a query to a pipeline: each command changes the columns at hand and may add stages.
 
-use super::ast::{Aggregate, Assign, At, Command, CommandKind, Expr, ExprKind, Literal, Name, NamePattern, Query, SortKey as SortItem};
+use super::ast::{
+    Aggregate, Assign, At, Command, CommandKind, Expr, ExprKind, Literal, Name, NamePattern, Query,
+    SortKey as SortItem,
+};
 use super::check::{Before, Checker, Gathering, Place, Typed};
 use super::commands;
 use super::scope::{Column, ColumnOrigin, Scope, Tables};
 use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
 use crate::lang::Settings;
-use crate::plan::table::{Aggregation, Dissect, Expr as PlanExpr, Grok, OutputColumn, Pipeline, SortKey, Stage, What};
+use crate::plan::table::{
+    Aggregation, Dissect, Expr as PlanExpr, Grok, OutputColumn, Pipeline, SortKey, Stage, What,
+};
 use crate::schema::Schema;
 use crate::source::Span;
 use crate::value::{ColumnType, Datum, Value};
@@ -27,7 +32,12 @@ pub(super) struct Lowered<'a> {
     pub hidden: bool,
 }
 
-pub(super) fn lower<'a>(query: &Query, text: &'a str, schema: &Schema, settings: &'a Settings) -> Lowered<'a> {
+pub(super) fn lower<'a>(
+    query: &Query,
+    text: &'a str,
+    schema: &Schema,
+    settings: &'a Settings,
+) -> Lowered<'a> {
     let checker = Checker {
         text,
         tables: Tables::new(schema, settings),
@@ -48,6 +58,7 @@ pub(super) fn lower<'a>(query: &Query, text: &'a str, schema: &Schema, settings:
         literal: false,
         group: Vec::new(),
         expanded: Vec::new(),
+        patterns: Vec::new(),
     };
     for command in &query.commands {
         lowering.command(command);
@@ -66,6 +77,7 @@ struct Lowering<'a> {
     literal: bool,
     group: Vec<OutputColumn>,
     expanded: Vec<usize>,
+    patterns: Vec<Box<str>>,
 }
 
 impl<'a> Lowering<'a> {
@@ -87,6 +99,7 @@ impl<'a> Lowering<'a> {
         }
         let expanded = output.iter().filter(|c| self.expanded.contains(&c.slot)).cloned().collect();
         let pipeline = Pipeline {
+            patterns: self.patterns,
             indices: std::mem::take(&mut self.c.tables.indices),
             slots: self.c.tables.slots,
             source: std::mem::take(&mut self.c.tables.source),
@@ -206,7 +219,10 @@ impl<'a> Lowering<'a> {
             self.c.found.push(
                 Diagnostic::new(Code::RP0803, format!("stack {stack} has no command `{name}`"))
                     .at(at, format!("since {}", info.since))
-                    .help(format!("`min_stack_version = \"{}\"` in [metadata] keeps the rule from older stacks", info.since)),
+                    .help(format!(
+                        "`min_stack_version = \"{}\"` in [metadata] keeps the rule from older stacks",
+                        info.since
+                    )),
             );
         }
     }
@@ -236,8 +252,13 @@ impl<'a> Lowering<'a> {
             .map(|p| p.trim().to_owned())
             .filter(|p| !p.is_empty())
             .collect();
+        self.patterns = patterns.iter().map(|p| p.as_str().into()).collect();
         if let Err(missing) = self.c.tables.select(&patterns) {
-            let at = indices.iter().find(|i| i.text.contains(&missing)).or(indices.first()).map_or(At::default(), |i| i.at);
+            let at = indices
+                .iter()
+                .find(|i| i.text.contains(&missing))
+                .or(indices.first())
+                .map_or(At::default(), |i| i.at);
             let known = self.c.tables.settings.indices.iter().map(|i| i.name.as_str());
             let mut d = Diagnostic::new(Code::RP0201, format!("unknown index `{missing}`")).at(at.0, "");
             if let Some(near) = did_you_mean(&missing, known) {
@@ -254,7 +275,14 @@ impl<'a> Lowering<'a> {
                 "_version" => (What::Version, ColumnType::Long),
                 "_source" => (What::Source, ColumnType::Source),
                 "_ignored" => {
-                    let keywords: Vec<_> = self.c.tables.schema.iter().filter(|f| f.ty().ignore_above.is_some() && f.kind().is_keyword()).map(|f| f.name.clone()).collect();
+                    let keywords: Vec<_> = self
+                        .c
+                        .tables
+                        .schema
+                        .iter()
+                        .filter(|f| f.ty().ignore_above.is_some() && f.kind().is_keyword())
+                        .map(|f| f.name.clone())
+                        .collect();
                     let schema = self.c.tables.schema.clone();
                     let ids = keywords
                         .iter()
@@ -265,8 +293,18 @@ impl<'a> Lowering<'a> {
                 "_score" => (What::Nothing, ColumnType::Double),
                 "_index_mode" | "_tier" => (What::Nothing, ColumnType::Keyword),
                 other => {
-                    let known = ["_id", "_index", "_version", "_source", "_ignored", "_score", "_index_mode", "_tier"];
-                    let mut d = Diagnostic::new(Code::RP0201, format!("unknown metadata field `{other}`")).at(field.at.0, "");
+                    let known = [
+                        "_id",
+                        "_index",
+                        "_version",
+                        "_source",
+                        "_ignored",
+                        "_score",
+                        "_index_mode",
+                        "_tier",
+                    ];
+                    let mut d = Diagnostic::new(Code::RP0201, format!("unknown metadata field `{other}`"))
+                        .at(field.at.0, "");
                     if let Some(near) = did_you_mean(other, known) {
                         d = d.help(format!("did you mean `{near}`?"));
                     }
@@ -301,9 +339,12 @@ impl<'a> Lowering<'a> {
             if ty.is_span() {
                 let shown = item.value.span().slice(self.c.text);
                 let what = if row { "ROW" } else { "EVAL" };
-                let d = Diagnostic::new(Code::RP0403, format!("{what} cannot keep the time span `{shown}` in a column"))
-                    .at(item.value.span(), format!("of type `{}`", ty.name()))
-                    .help("a time span is added to a date");
+                let d = Diagnostic::new(
+                    Code::RP0403,
+                    format!("{what} cannot keep the time span `{shown}` in a column"),
+                )
+                .at(item.value.span(), format!("of type `{}`", ty.name()))
+                .help("a time span is added to a date");
                 self.c.found.push(d);
             }
             self.scope.push(&name, ty, slot);
@@ -328,9 +369,12 @@ impl<'a> Lowering<'a> {
         match pattern.exact() {
             Some(name) => self.c.column(name, pattern.at.0, &self.scope).is_some(),
             None => {
-                let any = self.scope.open || pattern.is_star() || self.scope.columns.iter().any(|c| pattern.matches(&c.name));
+                let any = self.scope.open
+                    || pattern.is_star()
+                    || self.scope.columns.iter().any(|c| pattern.matches(&c.name));
                 if !any {
-                    let d = Diagnostic::new(Code::RP0201, format!("no column matches `{}`", pattern.text())).at(pattern.at.0, "");
+                    let d = Diagnostic::new(Code::RP0201, format!("no column matches `{}`", pattern.text()))
+                        .at(pattern.at.0, "");
                     self.c.found.push(d);
                 }
                 any
@@ -340,7 +384,15 @@ impl<'a> Lowering<'a> {
 
     fn keep(&mut self, patterns: &[NamePattern]) {
         // exact names before patterns, patterns before `*`; of equals the later one
-        let rank = |p: &NamePattern| if p.exact().is_some() { 2 } else if p.is_star() { 0 } else { 1 };
+        let rank = |p: &NamePattern| {
+            if p.exact().is_some() {
+                2
+            } else if p.is_star() {
+                0
+            } else {
+                1
+            }
+        };
         let mut place: Vec<(usize, usize, usize)> = Vec::new();
         let mut wild = false;
         for (i, pattern) in patterns.iter().enumerate() {
@@ -367,14 +419,20 @@ impl<'a> Lowering<'a> {
             }
         }
         place.sort_by_key(|(at, _, i)| (*i, *at));
-        let mut kept: Vec<Column> = place.iter().filter_map(|(at, _, _)| self.scope.columns.get(*at).cloned()).collect();
+        let mut kept: Vec<Column> =
+            place.iter().filter_map(|(at, _, _)| self.scope.columns.get(*at).cloned()).collect();
         for (column, (_, rank, _)) in kept.iter_mut().zip(&place) {
             column.visible |= *rank == 2;
         }
         if wild {
             // fields of a catalogue that no document is known to have can still be named later
-            let hidden = self.scope.columns.iter().filter(|c| !c.visible && patterns.iter().any(|p| p.matches(&c.name)));
-            let hidden: Vec<Column> = hidden.filter(|c| !kept.iter().any(|k| k.name == c.name)).cloned().collect();
+            let hidden = self
+                .scope
+                .columns
+                .iter()
+                .filter(|c| !c.visible && patterns.iter().any(|p| p.matches(&c.name)));
+            let hidden: Vec<Column> =
+                hidden.filter(|c| !kept.iter().any(|k| k.name == c.name)).cloned().collect();
             kept.extend(hidden);
         } else {
             self.scope.open = false;
@@ -391,8 +449,12 @@ impl<'a> Lowering<'a> {
                 if scope.get(name).is_none() {
                     self.c.column(name, pattern.at.0, &scope);
                 }
-            } else if !self.scope.open && !pattern.is_star() && !before.iter().any(|c| pattern.matches(&c.name)) {
-                let d = Diagnostic::new(Code::RP0201, format!("no column matches `{}`", pattern.text())).at(pattern.at.0, "");
+            } else if !self.scope.open
+                && !pattern.is_star()
+                && !before.iter().any(|c| pattern.matches(&c.name))
+            {
+                let d = Diagnostic::new(Code::RP0201, format!("no column matches `{}`", pattern.text()))
+                    .at(pattern.at.0, "");
                 self.c.found.push(d);
             }
             self.scope.columns.retain(|c| !pattern.matches(&c.name));
@@ -405,8 +467,11 @@ impl<'a> Lowering<'a> {
             if self.scope.get(&old.text).is_none()
                 && let Some((_, to)) = gone.iter().rev().find(|(o, _)| *o == old.text)
             {
-                let d = Diagnostic::new(Code::RP0201, format!("the column `{}` was renamed to `{to}` and is no longer there", old.text))
-                    .at(old.at.0, "");
+                let d = Diagnostic::new(
+                    Code::RP0201,
+                    format!("the column `{}` was renamed to `{to}` and is no longer there", old.text),
+                )
+                .at(old.at.0, "");
                 self.c.found.push(d);
                 continue;
             }
@@ -420,7 +485,11 @@ impl<'a> Lowering<'a> {
                     held.name = new.text.as_str().into();
                     held.visible = true;
                 }
-                None => self.scope.columns.push(Column { name: new.text.as_str().into(), visible: true, ..column }),
+                None => self.scope.columns.push(Column {
+                    name: new.text.as_str().into(),
+                    visible: true,
+                    ..column
+                }),
             }
             gone.push((old.text.clone(), new.text.clone()));
         }
@@ -451,7 +520,8 @@ impl<'a> Lowering<'a> {
                     slot
                 }
             };
-            let ty = if matches!(key.value.kind, ExprKind::Column(_)) { typed.ty } else { typed.ty.computed() };
+            let ty =
+                if matches!(key.value.kind, ExprKind::Column(_)) { typed.ty } else { typed.ty.computed() };
             keys.push((name, ty, slot, source));
         }
         let mut inner = self.scope.clone();
@@ -466,6 +536,17 @@ impl<'a> Lowering<'a> {
         let mut calls = Vec::new();
         for item in items {
             let name = self.name_of(&item.item);
+            if let ExprKind::Column(key) = &item.item.value.kind
+                && item.item.name.is_none()
+                && keys.iter().any(|k| k.0 == *key)
+            {
+                let d =
+                    Diagnostic::new(Code::RP0406, format!("the key `{key}` is part of the answer already"))
+                        .at(item.item.value.span(), "")
+                        .help("leave it out before `BY`");
+                self.c.found.push(d);
+                continue;
+            }
             let filter = item.filter.as_ref().map(|f| self.c.condition(f, &inner, Place::Argument));
             let typed = self.c.expr(&item.item.value, &inner, Place::Item);
             let mut own = std::mem::take(&mut self.c.gathering.calls);
@@ -496,8 +577,10 @@ impl<'a> Lowering<'a> {
         if !late.is_empty() {
             self.stages.push(Stage::Eval(late));
         }
-        let group: Vec<OutputColumn> =
-            keys.iter().map(|(n, ty, slot, _)| OutputColumn { name: n.as_str().into(), ty: *ty, slot: *slot }).collect();
+        let group: Vec<OutputColumn> = keys
+            .iter()
+            .map(|(n, ty, slot, _)| OutputColumn { name: n.as_str().into(), ty: *ty, slot: *slot })
+            .collect();
         if !inline {
             self.scope = Scope::default();
             self.aggregates = true;
@@ -524,7 +607,11 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             let descending = key.descending.unwrap_or(false);
-            out.push(SortKey { expr: typed.expr, descending, nulls_first: key.nulls_first.unwrap_or(descending) });
+            out.push(SortKey {
+                expr: typed.expr,
+                descending,
+                nulls_first: key.nulls_first.unwrap_or(descending),
+            });
         }
         self.stages.push(Stage::Sort(out));
     }
@@ -536,14 +623,18 @@ impl<'a> Lowering<'a> {
         };
         let Some(mut n) = n else {
             let shown = value.span().slice(self.c.text).to_owned();
-            let d = Diagnostic::new(Code::RP0301, format!("`LIMIT` takes a whole number that is not negative, not `{shown}`"))
-                .at(value.span(), "");
+            let d = Diagnostic::new(
+                Code::RP0301,
+                format!("`LIMIT` takes a whole number that is not negative, not `{shown}`"),
+            )
+            .at(value.span(), "");
             self.c.found.push(d);
             self.limited = true;
             return;
         };
         if n > MAX_ROWS {
-            self.notes.push(format!("No more than [{MAX_ROWS}] rows are given, the limit of [{n}] is lowered"));
+            self.notes
+                .push(format!("No more than [{MAX_ROWS}] rows are given, the limit of [{n}] is lowered"));
             n = MAX_ROWS;
         }
         self.limited = true;

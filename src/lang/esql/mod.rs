@@ -61,10 +61,12 @@ pub fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analysis {
         diagnostics.append(&mut lowered.checker.found);
     }
     let errors = diagnostics.iter().any(|d| d.severity == Severity::Error);
-    let plan = (!errors && !lowered.incomplete && diagnostics.iter().all(|d| d.code != crate::diag::Code::RP9001)).then(|| Plan {
-        fields: lowered.checker.tables.fields,
-        stages: vec![Stage::Table(Box::new(lowered.pipeline))],
-    });
+    let plan =
+        (!errors && !lowered.incomplete && diagnostics.iter().all(|d| d.code != crate::diag::Code::RP9001))
+            .then(|| Plan {
+                fields: lowered.checker.tables.fields,
+                stages: vec![Stage::Table(Box::new(lowered.pipeline))],
+            });
     Analysis {
         diagnostics,
         fields: lowered.checker.fields,
@@ -79,5 +81,8 @@ pub fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analysis {
 /// Whether a query has its rows in itself (`ROW`), so that no documents are needed.
 pub fn reads_nothing(text: &str) -> bool {
     let (query, _) = parse(text);
-    matches!(query.commands.first(), Some(ast::Command { kind: ast::CommandKind::Row(_) | ast::CommandKind::Show, .. }))
+    matches!(
+        query.commands.first(),
+        Some(ast::Command { kind: ast::CommandKind::Row(_) | ast::CommandKind::Show, .. })
+    )
 }

@@ -2,8 +2,8 @@
 //! is read all the same.
 
 use super::ast::{
-    Aggregate, Assign, At, Command, CommandKind, CompareOp, Expr, ExprKind, Literal, MapEntry, MapValue, Name,
-    NamePattern, Query, SortKey, Text,
+    Aggregate, Assign, At, Command, CommandKind, CompareOp, Expr, ExprKind, Literal, MapEntry, MapValue,
+    Name, NamePattern, Query, SortKey, Text,
 };
 use super::commands;
 use super::lexer::{Lexer, Mode, RESERVED, Token};
@@ -113,7 +113,9 @@ impl Parser<'_> {
 
     fn here(&mut self) -> Span {
         match self.peek() {
-            Ok(_) => self.seen.as_ref().map_or(Span::new(self.text.len(), self.text.len()), |(_, at, _)| at.0),
+            Ok(_) => {
+                self.seen.as_ref().map_or(Span::new(self.text.len(), self.text.len()), |(_, at, _)| at.0)
+            }
             Err(_) => Span::new(self.lexer.offset(), self.lexer.offset()),
         }
     }
@@ -161,7 +163,8 @@ impl Parser<'_> {
 
     fn expected<T>(&mut self, what: &str) -> Parse<T> {
         let token = self.peek()?.describe();
-        let mut d = Diagnostic::new(Code::RP0101, format!("expected {what}, found {token}")).at(self.here(), "");
+        let mut d =
+            Diagnostic::new(Code::RP0101, format!("expected {what}, found {token}")).at(self.here(), "");
         if let Some((Token::Word(w), ..)) = &self.seen
             && RESERVED.contains(&w.to_ascii_lowercase().as_str())
         {
@@ -193,7 +196,8 @@ impl Parser<'_> {
         let (token, at) = self.next()?;
         let Token::Word(word) = token else {
             let what = if first { "`FROM`, `ROW` or `SHOW`" } else { "a command" };
-            let d = Diagnostic::new(Code::RP0101, format!("expected {what}, found {}", token.describe())).at(at.0, "");
+            let d = Diagnostic::new(Code::RP0101, format!("expected {what}, found {}", token.describe()))
+                .at(at.0, "");
             self.lexer.seek(at.0.start as usize);
             return Err(d);
         };
@@ -315,7 +319,9 @@ impl Parser<'_> {
         let mut text = String::new();
         loop {
             match self.next()? {
-                (Token::Source(s), _) if !(text.is_empty() && s.eq_ignore_ascii_case("metadata")) => text.push_str(&s),
+                (Token::Source(s), _) if !(text.is_empty() && s.eq_ignore_ascii_case("metadata")) => {
+                    text.push_str(&s)
+                }
                 (Token::Str(s), _) => text.push_str(&s),
                 (token, at) => {
                     self.lexer.seek(at.0.start as usize);
@@ -378,7 +384,8 @@ impl Parser<'_> {
             by = self.assignments()?;
         }
         if aggregates.is_empty() && (by.is_empty() || inline) {
-            return Err(Diagnostic::new(Code::RP0101, "`STATS` needs an aggregate or a key").at(self.from(start).0, ""));
+            return Err(Diagnostic::new(Code::RP0101, "`STATS` needs an aggregate or a key")
+                .at(self.from(start).0, ""));
         }
         Ok(CommandKind::Stats { inline, aggregates, by })
     }
@@ -471,10 +478,11 @@ impl Parser<'_> {
         let pattern = self.pattern()?;
         match pattern.exact() {
             Some(name) => Ok(Name { text: name.to_owned(), at: pattern.at }),
-            None => {
-                Err(Diagnostic::new(Code::RP0101, format!("`{}` has a wildcard, which a new name cannot have", pattern.text()))
-                    .at(pattern.at.0, ""))
-            }
+            None => Err(Diagnostic::new(
+                Code::RP0101,
+                format!("`{}` has a wildcard, which a new name cannot have", pattern.text()),
+            )
+            .at(pattern.at.0, "")),
         }
     }
 
@@ -542,7 +550,9 @@ impl Parser<'_> {
         let mut prompt = self.primary()?;
         let mut target = None;
         if self.is_symbol("=")? {
-            let ExprKind::Column(text) = prompt.kind else { return self.expected("a column's name before `=`") };
+            let ExprKind::Column(text) = prompt.kind else {
+                return self.expected("a column's name before `=`");
+            };
             self.next()?;
             target = Some(Name { text, at: prompt.at });
             prompt = self.primary()?;
@@ -557,7 +567,10 @@ impl Parser<'_> {
                     Token::Str(_) => self.text("an endpoint")?.text,
                     _ => self.name()?.text,
                 };
-                options.push(MapEntry { key: "inference_id".to_owned(), value: MapValue::Constant(Literal::Str(id)) });
+                options.push(MapEntry {
+                    key: "inference_id".to_owned(),
+                    value: MapValue::Constant(Literal::Str(id)),
+                });
             }
         }
         Ok(CommandKind::Completion { target, prompt, options })
@@ -731,7 +744,8 @@ impl Parser<'_> {
             self.deeper()?;
             chain += 1;
             let right = self.product()?;
-            left = Expr { kind: ExprKind::Arithmetic(op, Box::new(left), Box::new(right)), at: self.from(from) };
+            left =
+                Expr { kind: ExprKind::Arithmetic(op, Box::new(left), Box::new(right)), at: self.from(from) };
         }
         self.depth -= chain;
         Ok(left)
@@ -752,7 +766,8 @@ impl Parser<'_> {
             self.deeper()?;
             chain += 1;
             let right = self.sign()?;
-            left = Expr { kind: ExprKind::Arithmetic(op, Box::new(left), Box::new(right)), at: self.from(from) };
+            left =
+                Expr { kind: ExprKind::Arithmetic(op, Box::new(left), Box::new(right)), at: self.from(from) };
         }
         self.depth -= chain;
         Ok(left)
@@ -785,8 +800,11 @@ impl Parser<'_> {
                 Token::Quoted(q) => q,
                 other => {
                     self.lexer.seek(at.0.start as usize);
-                    return Err(Diagnostic::new(Code::RP0101, format!("expected a type, found {}", other.describe()))
-                        .at(at.0, ""));
+                    return Err(Diagnostic::new(
+                        Code::RP0101,
+                        format!("expected a type, found {}", other.describe()),
+                    )
+                    .at(at.0, ""));
                 }
             };
             e = Expr { kind: ExprKind::Cast(Box::new(e), Name { text, at }), at: self.from(from) };
@@ -939,7 +957,9 @@ impl Parser<'_> {
         loop {
             let item = match self.peek()? {
                 Token::Str(_) => Literal::Str(self.text("a string")?.text),
-                Token::Word(w) if w.eq_ignore_ascii_case("true") || w.eq_ignore_ascii_case("false") => self.constant()?,
+                Token::Word(w) if w.eq_ignore_ascii_case("true") || w.eq_ignore_ascii_case("false") => {
+                    self.constant()?
+                }
                 _ => self.numeric(true)?,
             };
             let mixed = items.first().is_some_and(|f| {
@@ -995,7 +1015,8 @@ impl Parser<'_> {
             if crate::func::column::span_of(1, &unit).is_some() {
                 self.next()?;
                 let n = text.parse().map_err(|_| {
-                    Diagnostic::new(Code::RP0107, format!("`{text} {unit}` is too long a time span")).at(at, "")
+                    Diagnostic::new(Code::RP0107, format!("`{text} {unit}` is too long a time span"))
+                        .at(at, "")
                 })?;
                 return Ok(Literal::Span(n, unit));
             }

@@ -122,7 +122,11 @@ impl<'a> Tables<'a> {
                 self.by_index.entry(field.name.clone()).or_default().push((index.name.as_str().into(), at));
             }
         }
-        self.schema = Schema::new(vec![Layer { fields: Arc::new(merged), version: None, label: "its indices".to_owned() }]);
+        self.schema = Schema::new(vec![Layer {
+            fields: Arc::new(merged),
+            version: None,
+            label: "its indices".to_owned(),
+        }]);
         Ok(())
     }
 
@@ -133,7 +137,8 @@ impl<'a> Tables<'a> {
             .iter()
             .filter(|f| !f.kind().is_object() && f.nested.is_none() && f.name.as_ref() != "_id")
             .map(|f| {
-                let target = f.alias.as_deref().and_then(|_| self.schema.resolve(&f.name)).map_or(f, |r| r.field);
+                let target =
+                    f.alias.as_deref().and_then(|_| self.schema.resolve(&f.name)).map_or(f, |r| r.field);
                 let visible = matches!(f.origin, Origin::Mapping | Origin::Data)
                     || self.settings.seen.contains(f.name.as_ref());
                 Column {
@@ -165,7 +170,8 @@ impl<'a> Tables<'a> {
             }),
         };
         let by_index = self.by_index.get(name.as_ref()).cloned().unwrap_or_default();
-        let by_index = if self.fields.get(id).is_some_and(|f| f.types.len() > 1) { by_index } else { Vec::new() };
+        let by_index =
+            if self.fields.get(id).is_some_and(|f| f.types.len() > 1) { by_index } else { Vec::new() };
         let slot = self.slot();
         self.source.push(SourceColumn { slot, what: What::Field { id, by_index }, to });
         self.held.insert((Arc::clone(name), to), slot);

@@ -277,7 +277,9 @@ impl AggregateCall {
             State::Sum { whole, real, n, .. } if self.kind == Aggregate::Avg => {
                 Value::Double((whole as f64 + real) / n as f64).into()
             }
-            State::Sum { whole, real, .. } if self.ty == ColumnType::Double => Value::Double(whole as f64 + real).into(),
+            State::Sum { whole, real, .. } if self.ty == ColumnType::Double => {
+                Value::Double(whole as f64 + real).into()
+            }
             State::Sum { whole, .. } => match i64::try_from(whole) {
                 Ok(i) => Value::Int(i).into(),
                 Err(_) => {
@@ -286,7 +288,9 @@ impl AggregateCall {
                 }
             },
             State::Extreme(v) => v.map_or(Datum::Null, Datum::from),
-            State::Numbers(list) => self.statistic(list, env).map_or(Datum::Null, |d| Value::Double(d).into()),
+            State::Numbers(list) => {
+                self.statistic(list, env).map_or(Datum::Null, |d| Value::Double(d).into())
+            }
             State::Weighted { weight, .. } if weight == 0.0 => Datum::Null,
             State::Weighted { total, weight } => Value::Double(total / weight).into(),
             State::Values(_, list) => Datum::of(list),

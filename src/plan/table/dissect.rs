@@ -72,7 +72,9 @@ impl Dissect {
                 if has('+')
                     && let Some((head, n)) = name.rsplit_once('/')
                 {
-                    order = n.parse().map_err(|_| error(&format!("`%{{{key}}}` has an order that is no number")))?;
+                    order = n
+                        .parse()
+                        .map_err(|_| error(&format!("`%{{{key}}}` has an order that is no number")))?;
                     name = head.to_owned();
                 }
                 let at = names.iter().position(|n| n.as_ref() == name).unwrap_or_else(|| {
@@ -83,7 +85,10 @@ impl Dissect {
             };
             parts.push(Part { role, padded, delimiter: delimiter.into(), order });
         }
-        if names.is_empty() && parts.iter().all(|p| p.role == Role::Skip && p.delimiter.is_empty()) && parts.len() > 1 {
+        if names.is_empty()
+            && parts.iter().all(|p| p.role == Role::Skip && p.delimiter.is_empty())
+            && parts.len() > 1
+        {
             return Err(error("keys need a delimiter between them"));
         }
         let last = parts.len().saturating_sub(1);

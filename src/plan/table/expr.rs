@@ -4,7 +4,7 @@
 use super::Slot;
 use crate::es::date::Nanos;
 use crate::es::regexp::Regexp;
-use crate::es::wildcard::Pattern;
+use crate::es::wildcard::{Part, Pattern};
 use crate::func::column::{self, Call, ColumnFunction, Failure, Form, add_span, order};
 use crate::plan::{Arithmetic, Comparison};
 use crate::source::{Position, Source, Span};
@@ -59,7 +59,7 @@ pub enum Expr {
     /// The complement.
     Not(Box<Expr>),
     /// Whether there is no value.
-    IsNull(Box<Expr>),
+    IsNull(Box<Expr>, Span),
     /// Whether it matches one of the patterns.
     Like(Box<Expr>, Vec<Pattern>, Span),
     /// Whether it matches one of the regular expressions.
@@ -190,7 +190,12 @@ fn compare(op: Comparison, a: &Value, b: &Value) -> bool {
 }
 
 fn arithmetic(op: Arithmetic, a: &Value, b: &Value, ty: ColumnType) -> Result<Value, Failure> {
-    let overflow = || Failure::arithmetic(format!("{} overflow", if ty == ColumnType::Integer { "integer" } else { ty.name() }));
+    let overflow = || {
+        Failure::arithmetic(format!(
+            "{} overflow",
+            if ty == ColumnType::Integer { "integer" } else { ty.name() }
+        ))
+    };
     let zero = || Failure::arithmetic("/ by zero");
     match (a, b) {
         (Value::Int(x), Value::Int(y)) if ty != ColumnType::Double => {
@@ -277,7 +282,9 @@ impl Expr {
             Expr::Call(call) => call.eval(row, env),
             Expr::Arithmetic(op, operands, ty, at) => {
                 let (a, b) = (operands.0.eval(row, env), operands.1.eval(row, env));
-                let (Some(x), Some(y)) = (env.single(&a, *at), env.single(&b, *at)) else { return Datum::Null };
+                let (Some(x), Some(y)) = (env.single(&a, *at), env.single(&b, *at)) else {
+                    return Datum::Null;
+                };
                 match arithmetic(*op, x, y, *ty) {
                     Ok(v) => v.into(),
                     Err(failure) => env.fail(*at, &failure),
@@ -293,7 +300,9 @@ impl Expr {
             }
             Expr::Compare(op, operands, at) => {
                 let (a, b) = (operands.0.eval(row, env), operands.1.eval(row, env));
-                let (Some(x), Some(y)) = (env.single(&a, *at), env.single(&b, *at)) else { return Datum::Null };
+                let (Some(x), Some(y)) = (env.single(&a, *at), env.single(&b, *at)) else {
+                    return Datum::Null;
+                };
                 Value::Bool(compare(*op, x, y)).into()
             }
             Expr::In(e, list, at) => {
@@ -316,9 +325,13 @@ impl Expr {
                 Some(b) => Value::Bool(!b).into(),
                 None => Datum::Null,
             },
-            Expr::IsNull(e) => Value::Bool(e.eval(row, env).is_null()).into(),
-            Expr::Like(e, patterns, at) => text_test(e, row, env, *at, |t| patterns.iter().any(|p| p.matches(t))),
-            Expr::Regexp(e, regexps, at) => text_test(e, row, env, *at, |t| regexps.iter().any(|r| r.matches(t))),
+            Expr::IsNull(e, _) => Value::Bool(e.eval(row, env).is_null()).into(),
+            Expr::Like(e, patterns, at) => {
+                text_test(e, row, env, *at, |t| patterns.iter().any(|p| p.matches(t)))
+            }
+            Expr::Regexp(e, regexps, at) => {
+                text_test(e, row, env, *at, |t| regexps.iter().any(|r| r.matches(t)))
+            }
             Expr::Case(arms, otherwise) => {
                 for (condition, at, value) in arms {
                     match condition.eval(row, env) {
@@ -354,9 +367,12 @@ impl Expr {
             }
             Expr::In(e, list, _) => e.is_constant() && list.iter().all(Expr::is_constant),
             Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts) => parts.iter().all(Expr::is_constant),
-            Expr::Negate(e, ..) | Expr::Not(e) | Expr::IsNull(e) | Expr::Like(e, ..) | Expr::Regexp(e, ..) | Expr::Widen(e) => {
-                e.is_constant()
-            }
+            Expr::Negate(e, ..)
+            | Expr::Not(e)
+            | Expr::IsNull(e, _)
+            | Expr::Like(e, ..)
+            | Expr::Regexp(e, ..)
+            | Expr::Widen(e) => e.is_constant(),
             Expr::Case(arms, otherwise) => {
                 arms.iter().all(|(c, _, v)| c.is_constant() && v.is_constant())
                     && otherwise.as_ref().is_none_or(|e| e.is_constant())
@@ -378,8 +394,15 @@ impl Expr {
                 e.slots(f);
                 list.iter().for_each(|e| e.slots(f));
             }
-            Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts) => parts.iter().for_each(|e| e.slots(f)),
-            Expr::Negate(e, ..) | Expr::Not(e) | Expr::IsNull(e) | Expr::Like(e, ..) | Expr::Regexp(e, ..) | Expr::Widen(e) => {
+            Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts) => {
+                parts.iter().for_each(|e| e.slots(f))
+            }
+            Expr::Negate(e, ..)
+            | Expr::Not(e)
+            | Expr::IsNull(e, _)
+            | Expr::Like(e, ..)
+            | Expr::Regexp(e, ..)
+            | Expr::Widen(e) => {
                 e.slots(f);
             }
             Expr::Case(arms, otherwise) => {
@@ -394,9 +417,8 @@ impl Expr {
         }
     }
 
-    /// The texts of which one of the slots must hold one for the condition to be true; `None` where no
-    /// such set is certain.
-    pub(super) fn required_texts(&self, slots: &[Slot]) -> Option<Vec<Box<str>>> {
+    /// What one of the slots must hold for the condition to be true; `None` where nothing is certain.
+    pub(super) fn required(&self, slots: &[Slot]) -> Option<Required> {
         let is_slot = |e: &Expr| matches!(e, Expr::Column(s) if slots.contains(s));
         let text = |e: &Expr| match e {
             Expr::Const(Datum::One(v)) => v.as_str().map(Box::from),
@@ -405,21 +427,79 @@ impl Expr {
         match self {
             Expr::Compare(Comparison::Equal, operands, _) => {
                 let (a, b) = (&operands.0, &operands.1);
-                let other = if is_slot(a) { b } else if is_slot(b) { a } else { return None };
-                Some(vec![text(other)?])
+                let other = if is_slot(a) {
+                    b
+                } else if is_slot(b) {
+                    a
+                } else {
+                    return None;
+                };
+                Some(Required { exact: vec![text(other)?], prefixes: Vec::new() })
             }
-            Expr::In(e, list, _) if is_slot(e) => list.iter().map(text).collect(),
-            Expr::And(parts) => parts.iter().filter_map(|p| p.required_texts(slots)).min_by_key(Vec::len),
+            Expr::In(e, list, _) if is_slot(e) => {
+                Some(Required { exact: list.iter().map(text).collect::<Option<_>>()?, prefixes: Vec::new() })
+            }
+            Expr::Like(e, patterns, _) if is_slot(e) => {
+                let mut out = Required::default();
+                for pattern in patterns {
+                    match (pattern.literal(), pattern.parts().first()) {
+                        (Some(all), _) => out.exact.push(all.into()),
+                        (None, Some(Part::Text(t))) => out.prefixes.push(t.as_str().into()),
+                        _ => return None,
+                    }
+                }
+                Some(out)
+            }
+            Expr::Call(call) if call.function.name == "starts_with" => match call.args.as_slice() {
+                [e, prefix] if is_slot(e) => {
+                    Some(Required { exact: Vec::new(), prefixes: vec![text(prefix)?] })
+                }
+                _ => None,
+            },
+            Expr::And(parts) => parts
+                .iter()
+                .filter_map(|p| p.required(slots))
+                .min_by_key(|r| r.exact.len() + 10 * r.prefixes.len()),
             Expr::Or(parts) => {
-                let mut all = Vec::new();
+                let mut all = Required::default();
                 for p in parts {
-                    all.extend(p.required_texts(slots)?);
+                    let one = p.required(slots)?;
+                    all.exact.extend(one.exact);
+                    all.prefixes.extend(one.prefixes);
                 }
                 Some(all)
             }
             _ => None,
         }
     }
+
+    /// Where it stands, as far as it knows.
+    pub fn span(&self) -> Option<Span> {
+        let all = |parts: &mut dyn Iterator<Item = &Expr>| parts.filter_map(Expr::span).reduce(Span::to);
+        match self {
+            Expr::Const(_) | Expr::Column(_) => None,
+            Expr::Call(call) => Some(call.at),
+            Expr::Arithmetic(.., at)
+            | Expr::Negate(.., at)
+            | Expr::Compare(.., at)
+            | Expr::In(.., at)
+            | Expr::Like(.., at)
+            | Expr::Regexp(.., at)
+            | Expr::IsNull(.., at) => Some(*at),
+            Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts) => all(&mut parts.iter()),
+            Expr::Not(e) | Expr::Widen(e) => e.span(),
+            Expr::Case(arms, _) => all(&mut arms.iter().map(|(c, _, _)| c)),
+        }
+    }
+}
+
+/// What a text must be: one of these, or begin so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Required {
+    /// Whole texts.
+    pub exact: Vec<Box<str>>,
+    /// Beginnings.
+    pub prefixes: Vec<Box<str>>,
 }
 
 fn truth(d: &Datum) -> Option<bool> {
@@ -449,7 +529,8 @@ fn text_test(e: &Expr, row: &[Datum], env: &mut Env, at: Span, f: impl FnOnce(&s
 
 impl Invocation {
     fn eval(&self, row: &[Datum], env: &mut Env) -> Datum {
-        let call = Call { types: &self.types, result: self.result, now: env.now, pattern: self.pattern.as_ref() };
+        let call =
+            Call { types: &self.types, result: self.result, now: env.now, pattern: self.pattern.as_ref() };
         let args: Vec<Datum> = self.args.iter().map(|a| a.eval(row, env)).collect();
         match self.function.form {
             Form::Single(f) => {
@@ -501,7 +582,9 @@ impl Invocation {
 
 /// The bucket of a date or number.
 fn bucket(args: &[Datum]) -> Datum {
-    let (Some(Datum::One(value)), Some(Datum::One(size))) = (args.first(), args.get(1)) else { return Datum::Null };
+    let (Some(Datum::One(value)), Some(Datum::One(size))) = (args.first(), args.get(1)) else {
+        return Datum::Null;
+    };
     match value {
         Value::Date(at) => column::trunc(size, *at).map_or(Datum::Null, |d| Value::Date(d).into()),
         _ => match (value.as_f64(), size.as_f64()) {

@@ -25,7 +25,10 @@ static BANK: &[(&str, &str)] = &[
     ("BASE16NUM", "(?<![0-9A-Fa-f])(?:[+-]?(?:0x)?[0-9A-Fa-f]+)"),
     ("USERNAME", "[a-zA-Z0-9._-]+"),
     ("USER", "%{USERNAME}"),
-    ("EMAILLOCALPART", r"[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]{1,64}(?:\.[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]{1,62}){0,63}"),
+    (
+        "EMAILLOCALPART",
+        r"[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]{1,64}(?:\.[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]{1,62}){0,63}",
+    ),
     ("EMAILADDRESS", "%{EMAILLOCALPART}@%{HOSTNAME}"),
     ("QUOTEDSTRING", r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#),
     ("QS", "%{QUOTEDSTRING}"),
@@ -59,7 +62,10 @@ static BANK: &[(&str, &str)] = &[
     ),
     ("MONTHNUM", "(?:0?[1-9]|1[0-2])"),
     ("MONTHDAY", "(?:0[1-9]|[12][0-9]|3[01]|[1-9])"),
-    ("DAY", "(?:Mon(?:day)?|Tue(?:sday)?|Wed(?:nesday)?|Thu(?:rsday)?|Fri(?:day)?|Sat(?:urday)?|Sun(?:day)?)"),
+    (
+        "DAY",
+        "(?:Mon(?:day)?|Tue(?:sday)?|Wed(?:nesday)?|Thu(?:rsday)?|Fri(?:day)?|Sat(?:urday)?|Sun(?:day)?)",
+    ),
     ("YEAR", r"(?>\d\d){1,2}"),
     ("HOUR", "(?:2[0123]|[01]?[0-9])"),
     ("MINUTE", "(?:[0-5][0-9])"),
@@ -70,7 +76,10 @@ static BANK: &[(&str, &str)] = &[
         "TIMESTAMP_ISO8601",
         "%{YEAR}-%{MONTHNUM}-%{MONTHDAY}[T ]%{HOUR}:?%{MINUTE}(?::?%{SECOND})?%{ISO8601_TIMEZONE}?",
     ),
-    ("LOGLEVEL", "(?:[Aa]lert|ALERT|[Tt]race|TRACE|[Dd]ebug|DEBUG|[Nn]otice|NOTICE|[Ii]nfo|INFO|[Ww]arn(?:ing)?|WARN(?:ING)?|[Ee]rr(?:or)?|ERR(?:OR)?|[Cc]rit(?:ical)?|CRIT(?:ICAL)?|[Ff]atal|FATAL|[Ss]evere|SEVERE|EMERG(?:ENCY)?|[Ee]merg(?:ency)?)"),
+    (
+        "LOGLEVEL",
+        "(?:[Aa]lert|ALERT|[Tt]race|TRACE|[Dd]ebug|DEBUG|[Nn]otice|NOTICE|[Ii]nfo|INFO|[Ww]arn(?:ing)?|WARN(?:ING)?|[Ee]rr(?:or)?|ERR(?:OR)?|[Cc]rit(?:ical)?|CRIT(?:ICAL)?|[Ff]atal|FATAL|[Ss]evere|SEVERE|EMERG(?:ENCY)?|[Ee]merg(?:ency)?)",
+    ),
 ];
 
 const MAX_PATTERN: usize = 1 << 20;
@@ -221,7 +230,9 @@ impl Builder {
                 continue;
             }
             if let Some(body) = rest.strip_prefix("%{") {
-                let end = body.find('}').ok_or_else(|| GrokError("a `%{` has no `}` in the GROK pattern".into()))?;
+                let end = body
+                    .find('}')
+                    .ok_or_else(|| GrokError("a `%{` has no `}` in the GROK pattern".into()))?;
                 let (inside, tail) = body.split_at(end);
                 let mut parts = inside.splitn(3, ':');
                 let name = parts.next().unwrap_or_default();
@@ -256,7 +267,9 @@ impl Builder {
             if let Some(body) = rest.strip_prefix("(?<")
                 && !body.starts_with(['=', '!'])
             {
-                let end = body.find('>').ok_or_else(|| GrokError("a group's name has no `>` in the GROK pattern".into()))?;
+                let end = body
+                    .find('>')
+                    .ok_or_else(|| GrokError("a group's name has no `>` in the GROK pattern".into()))?;
                 let (name, tail) = body.split_at(end);
                 self.column(name, ColumnType::Keyword)?;
                 self.push("(")?;
@@ -319,7 +332,10 @@ mod tests {
     #[test]
     fn captures_are_typed_and_repeated_names_append() {
         let got = first("%{NUMBER:n:int} %{WORD:w} (?<a.b>[a-z]+) %{WORD:w}", "7 x yz q").unwrap();
-        assert_eq!(got, [vec![Value::Int(7)], vec![Value::str("x"), Value::str("q")], vec![Value::str("yz")]]);
+        assert_eq!(
+            got,
+            [vec![Value::Int(7)], vec![Value::str("x"), Value::str("q")], vec![Value::str("yz")]]
+        );
         assert_eq!(first("%{INT:n}", "none"), None);
         assert_eq!(first("(a|b)(?<c>x)?", "a"), Some(vec![vec![]]));
         assert!(Grok::new("%{INT:n:int} %{WORD:n}").is_err());

@@ -89,7 +89,8 @@ impl Pipeline {
             let datum = match &column.what {
                 What::Field { id, by_index } => {
                     let Some(field) = row.fields.get(*id) else { continue };
-                    let at = by_index.iter().find(|(name, _)| name.as_ref() == meta.index).map_or(0, |(_, i)| *i);
+                    let at =
+                        by_index.iter().find(|(name, _)| name.as_ref() == meta.index).map_or(0, |(_, i)| *i);
                     let Some(ty) = field.types.get(at) else { continue };
                     let loaded = datum(row.cell(*id), ty);
                     match column.to {

@@ -11,15 +11,17 @@ mod laws;
 pub mod load;
 mod run;
 
-pub use aggregate::{Aggregation, AggregateCall};
+pub use aggregate::{AggregateCall, Aggregation};
 pub use dissect::{Dissect, DissectError};
-pub use expr::{Env, Expr, Invocation, Warnings};
+pub use expr::{Env, Expr, Invocation, Required, Warnings};
 pub use grok::{Grok, GrokError};
 pub use load::Meta;
 pub use run::{EventRef, Finished, Run, TableRow};
 
-use super::{FieldId, PlanFields, Pred};
-use crate::value::ColumnType;
+use super::{FieldId, PlanFields, Pred, Row};
+use crate::es::date::Nanos;
+use crate::source::Span;
+use crate::value::{ColumnType, Datum, Value};
 
 /// A cell's place in a row.
 pub type Slot = usize;
@@ -136,6 +138,8 @@ pub struct OutputColumn {
 /// A query over tables, ready to run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pipeline {
+    /// The index patterns of the query.
+    pub patterns: Vec<Box<str>>,
     /// The indices that are read, of those that were named; empty for any.
     pub indices: Vec<Box<str>>,
     /// How many slots a row has.
@@ -167,21 +171,24 @@ impl Pipeline {
         self.head() == self.stages.len()
     }
 
-    /// Without limits, and without sorts that only serve them: what a rule finds in all its runs
-    /// together. Gives how many rows the smallest limit would have let through.
+    /// Without the limits at its end, and without the sorts that only serve them: what a rule finds in
+    /// all its runs together. Gives how many rows the smallest of them lets through in one run.
     pub fn without_limits(mut self) -> (Pipeline, Option<usize>) {
-        let limits = self.stages.iter().filter_map(|s| match s {
+        let gathers = |s: &Stage| matches!(s, Stage::Aggregate(_) | Stage::Inline(_));
+        let from = self.stages.iter().rposition(gathers).map_or(0, |i| i + 1);
+        let tail = self.stages.split_off(from);
+        let limits = tail.iter().filter_map(|s| match s {
             Stage::Limit(n) => Some(*n),
             _ => None,
         });
         let least = limits.min();
-        self.stages.retain(|s| !matches!(s, Stage::Limit(_) | Stage::Sort(_)));
+        self.stages.extend(tail.into_iter().filter(|s| !matches!(s, Stage::Limit(_) | Stage::Sort(_))));
         (self, least)
     }
 
-    /// The values of which a field must hold one for a document to give a row; `None` where no such set
-    /// is certain. This is what a prefilter may rely on.
-    pub fn required_values(&self, fields: &PlanFields, name: &str) -> Option<Vec<Box<str>>> {
+    /// What a field must hold for a document to give a row; `None` where nothing is certain. This is what
+    /// a prefilter may rely on.
+    pub fn required(&self, fields: &PlanFields, name: &str) -> Option<Required> {
         let slots: Vec<Slot> = self
             .source
             .iter()
@@ -196,15 +203,15 @@ impl Pipeline {
             })
             .map(|c| c.slot)
             .collect();
-        // without documents, an aggregation that has no keys still gives a row
-        let mut best: Option<Vec<Box<str>>> = None;
+        let cost = |r: &Required| r.exact.len() + 10 * r.prefixes.len();
+        let mut best: Option<Required> = None;
         for stage in &self.stages {
             match stage {
                 Stage::Filter(e) => {
-                    if let Some(values) = e.required_texts(&slots)
-                        && best.as_ref().is_none_or(|b| values.len() < b.len())
+                    if let Some(found) = e.required(&slots)
+                        && best.as_ref().is_none_or(|b| cost(&found) < cost(b))
                     {
-                        best = Some(values);
+                        best = Some(found);
                     }
                 }
                 Stage::Eval(_) => {}
@@ -213,4 +220,56 @@ impl Pipeline {
         }
         best
     }
+
+    /// The conditions on the way of a document, as far as each row goes on its own: what each answered
+    /// and the fields that it read.
+    pub fn trace(&self, row: &Row<'_>, meta: &Meta<'_>, now: Nanos) -> Vec<Clause> {
+        let mut cells = self.load(row, meta).cells;
+        let mut env = Env { now, ..Env::default() };
+        let mut out = Vec::new();
+        for stage in &self.stages {
+            match stage {
+                Stage::Filter(e) => {
+                    let parts = match e {
+                        Expr::And(parts) => parts.as_slice(),
+                        one => std::slice::from_ref(one),
+                    };
+                    for part in parts {
+                        let result = part.eval(&cells, &mut env) == Datum::One(Value::Bool(true));
+                        let mut fields = Vec::new();
+                        part.slots(&mut |slot| {
+                            let what = self.source.iter().find(|c| c.slot == slot).map(|c| &c.what);
+                            if let Some(What::Field { id, .. }) = what
+                                && !fields.contains(id)
+                            {
+                                fields.push(*id);
+                            }
+                        });
+                        out.push(Clause { span: part.span(), result, fields });
+                    }
+                }
+                Stage::Eval(list) => {
+                    for (slot, e) in list {
+                        let d = e.eval(&cells, &mut env);
+                        if let Some(cell) = cells.get_mut(*slot) {
+                            *cell = d;
+                        }
+                    }
+                }
+                _ => break,
+            }
+        }
+        out
+    }
+}
+
+/// A condition on the way of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// Where it stands, as far as that is known.
+    pub span: Option<Span>,
+    /// Whether it was true.
+    pub result: bool,
+    /// The fields that it read.
+    pub fields: Vec<FieldId>,
 }

@@ -75,8 +75,18 @@ impl<'p> Run<'p> {
         Run { pipeline, head, body, env: Env { now, warnings: Warnings::default() } }
     }
 
+    /// Says what `NOW()` gives from here on.
+    pub fn set_now(&mut self, now: Nanos) {
+        self.env.now = now;
+    }
+
     /// Takes a row.
     pub fn feed(&mut self, row: TableRow) {
+        self.feed_event(row, &mut || None);
+    }
+
+    /// Takes the row of an event, which is asked for only where something of the row is left.
+    pub fn feed_event(&mut self, row: TableRow, event: &mut dyn FnMut() -> Option<Arc<EventRef>>) {
         let rest = self.pipeline.stages.get(..self.head).unwrap_or_default();
         let breaker = self.pipeline.stages.get(self.head);
         let env = &mut self.env;
@@ -85,11 +95,23 @@ impl<'p> Run<'p> {
                 if matches!(breaker, Some(Stage::Limit(n)) if rows.len() >= *n) {
                     return;
                 }
-                each(rest, row, env, &mut |row, _| rows.push(row));
+                let mut held = None;
+                each(rest, row, env, &mut |mut row, _| {
+                    if row.events.is_empty() {
+                        row.events.extend(held.get_or_insert_with(&mut *event).clone());
+                    }
+                    rows.push(row);
+                });
             }
             Body::Groups(groups) => {
                 if let Some(Stage::Aggregate(aggregation)) = breaker {
-                    each(rest, row, env, &mut |row, env| groups.feed(aggregation, &row, env));
+                    let mut held = None;
+                    each(rest, row, env, &mut |mut row, env| {
+                        if row.events.is_empty() {
+                            row.events.extend(held.get_or_insert_with(&mut *event).clone());
+                        }
+                        groups.feed(aggregation, &row, env);
+                    });
                 }
             }
         }
@@ -230,8 +252,20 @@ fn sort(rows: &mut Vec<TableRow>, keys: &[SortKey], env: &mut Env) {
         for ((x, y), key) in a.iter().zip(b).zip(keys) {
             let o = match (x, y) {
                 (None, None) => Ordering::Equal,
-                (None, Some(_)) => if key.nulls_first { Ordering::Less } else { Ordering::Greater },
-                (Some(_), None) => if key.nulls_first { Ordering::Greater } else { Ordering::Less },
+                (None, Some(_)) => {
+                    if key.nulls_first {
+                        Ordering::Less
+                    } else {
+                        Ordering::Greater
+                    }
+                }
+                (Some(_), None) => {
+                    if key.nulls_first {
+                        Ordering::Greater
+                    } else {
+                        Ordering::Less
+                    }
+                }
                 (Some(x), Some(y)) if key.descending => order(y, x),
                 (Some(x), Some(y)) => order(x, y),
             };
