@@ -134,6 +134,13 @@ codes! {
     RP1005 1005 Warning "spaces inside a wildcard value";
     RP1006 1006 Warning "keyword at the edge of a value";
     RP1007 1007 Warning "range on a string field";
+    RP1201 1201 Warning "comparison that loses documents with several values";
+    RP1202 1202 Note "condition that drops documents without the field";
+    RP1203 1203 Warning "operator in a regular expression";
+    RP1204 1204 Warning "comment that swallows the limit";
+    RP1205 1205 Warning "rows without the id of their document";
+    RP1206 1206 Warning "column that is never read";
+    RP1207 1207 Warning "first value of a sorted field";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

@@ -406,7 +406,7 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         name: "now",
         returns: Returns::Is(T::Date),
         summary: "the time of the query, the same for every row",
-        examples: &[("NOW() - NOW() + 1 == null", "null")],
+        examples: &[("NOW() == NOW()", "true")],
         form: Form::Whole(|_, call| Ok(Datum::One(Value::Date(date::truncate(call.now, false))))),
         ..ROW
     },

@@ -216,7 +216,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     let body = text.trim_end_matches('=');
     let padding = text.len() - body.len();
-    if padding > 2 || (padding > 0 && text.len() % 4 != 0) || body.len() % 4 == 1 {
+    if padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) || body.len() % 4 == 1 {
         return None;
     }
     let mut out = Vec::with_capacity(body.len() * 3 / 4);
@@ -274,7 +274,7 @@ fn split(text: &str, delimiter: &str) -> Result<Datum, Failure> {
     Ok(Datum::of(text.split(delimiter).map(Value::str).collect()))
 }
 
-fn one<'a>(args: &'a [Datum], i: usize) -> Result<Option<&'a Value>, Failure> {
+fn one(args: &[Datum], i: usize) -> Result<Option<&Value>, Failure> {
     match args.get(i) {
         Some(Datum::One(v)) => Ok(Some(v)),
         Some(Datum::Many(_)) => Err(several()),

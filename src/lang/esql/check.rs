@@ -12,6 +12,7 @@ use crate::plan::table::{AggregateCall, Env, Expr as PlanExpr, Invocation, Slot,
 use crate::plan::{Arithmetic, Comparison, Pred};
 use crate::source::Span;
 use crate::value::{ColumnType, Datum, Value};
+use std::collections::BTreeSet;
 
 /// A checked expression.
 #[derive(Clone, Debug)]
@@ -60,6 +61,8 @@ pub(super) struct Checker<'a> {
     pub gathering: Gathering,
     pub before: Before,
     pub now: i128,
+    /// The names that were told to be unknown.
+    pub unknown: BTreeSet<String>,
 }
 
 type Checked = Option<Typed>;
@@ -90,6 +93,10 @@ impl Checker<'_> {
 
     /// Why a name stands for nothing.
     pub fn unknown(&mut self, name: &str, span: Span, scope: &Scope) {
+        // one mistake, however often the name stands there
+        if !self.unknown.insert(name.to_owned()) {
+            return;
+        }
         let mut d = Diagnostic::new(Code::RP0201, format!("unknown column `{name}`")).at(span, "");
         let is_object = self.tables.schema.is_object(name);
         if is_object {

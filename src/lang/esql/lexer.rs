@@ -5,6 +5,9 @@ use super::ast::At;
 use crate::diag::{Code, Diagnostic};
 use crate::source::Span;
 
+/// A mistake, boxed because a parser carries it through every call.
+pub type Fault = Box<Diagnostic>;
+
 /// How text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -112,7 +115,7 @@ impl<'t> Lexer<'t> {
     ///
     /// # Errors
     /// When a comment has no end.
-    pub fn skip(&mut self) -> Result<(), Diagnostic> {
+    pub fn skip(&mut self) -> Result<(), Fault> {
         loop {
             let rest = self.rest();
             let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n']);
@@ -142,7 +145,7 @@ impl<'t> Lexer<'t> {
                                     start,
                                     start + 2,
                                     "this comment has no end",
-                                ));
+                                ).into());
                             }
                         }
                     }
@@ -157,14 +160,14 @@ impl<'t> Lexer<'t> {
     ///
     /// # Errors
     /// When no token begins here; the text is then skipped as far as it is certain.
-    pub fn next(&mut self, mode: Mode) -> Result<(Token, At), Diagnostic> {
+    pub fn next(&mut self, mode: Mode) -> Result<(Token, At), Fault> {
         self.skip()?;
         let start = self.at;
         let token = self.token(mode)?;
         Ok((token, At(Span::new(start, self.at))))
     }
 
-    fn token(&mut self, mode: Mode) -> Result<Token, Diagnostic> {
+    fn token(&mut self, mode: Mode) -> Result<Token, Fault> {
         let rest = self.rest();
         let start = self.at;
         let Some(c) = rest.chars().next() else { return Ok(Token::End) };
@@ -201,7 +204,7 @@ impl<'t> Lexer<'t> {
             let len = body.find(|c: char| !is_word(c) && !star(c)).unwrap_or(body.len());
             if len == 0 {
                 self.at += 1;
-                return Err(self.error(Code::RP0101, start, start + 1, format!("`{c}` alone is no name")));
+                return Err(self.error(Code::RP0101, start, start + 1, format!("`{c}` alone is no name")).into());
             }
             self.at += 1 + len;
             let word = rest.get(..1 + len).unwrap_or("");
@@ -211,7 +214,7 @@ impl<'t> Lexer<'t> {
                 Token::Word(word.to_owned())
             });
         }
-        if c.is_ascii_digit() || (c == '.' && rest.bytes().nth(1).is_some_and(|b| b.is_ascii_digit())) {
+        if c.is_ascii_digit() || (c == '.' && rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit)) {
             return Ok(self.number());
         }
         if c == '?' {
@@ -228,17 +231,17 @@ impl<'t> Lexer<'t> {
         self.at += c.len_utf8();
         let shown = match c {
             '\'' => {
-                return Err(self
+                return Err(Box::new(self
                     .error(Code::RP0101, start, self.at, "strings stand in double quotes, not in `'`")
-                    .help("write \"…\", or \"\"\"…\"\"\" where backslashes are to stay as they are"));
+                    .help("write \"…\", or \"\"\"…\"\"\" where backslashes are to stay as they are")));
             }
             c => c,
         };
-        Err(self.error(Code::RP0101, start, self.at, format!("`{shown}` is no part of ES|QL")))
+        Err(self.error(Code::RP0101, start, self.at, format!("`{shown}` is no part of ES|QL")).into())
     }
 
     /// An index name runs to a separator. `/` may stand in it where it begins no comment.
-    fn source(&mut self) -> Result<Token, Diagnostic> {
+    fn source(&mut self) -> Result<Token, Fault> {
         let rest = self.rest();
         let start = self.at;
         let mut len = 0;
@@ -277,7 +280,7 @@ impl<'t> Lexer<'t> {
         }
         let c = rest.chars().next().unwrap_or(' ');
         self.at += c.len_utf8();
-        Err(self.error(Code::RP0101, start, self.at, format!("`{c}` cannot stand in an index name")))
+        Err(self.error(Code::RP0101, start, self.at, format!("`{c}` cannot stand in an index name")).into())
     }
 
     fn number(&mut self) -> Token {
@@ -313,7 +316,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn quoted(&mut self) -> Result<String, Diagnostic> {
+    fn quoted(&mut self) -> Result<String, Fault> {
         let start = self.at;
         let mut out = String::new();
         let mut chars = self.rest().char_indices().skip(1).peekable();
@@ -331,19 +334,19 @@ impl<'t> Lexer<'t> {
             return Ok(out);
         }
         self.at = self.text.len();
-        Err(self.error(Code::RP0103, start, start + 1, "this backquote has no end"))
+        Err(self.error(Code::RP0103, start, start + 1, "this backquote has no end").into())
     }
 
-    fn string(&mut self) -> Result<String, Diagnostic> {
+    fn string(&mut self) -> Result<String, Fault> {
         let start = self.at;
         let rest = self.rest();
         if let Some(body) = rest.strip_prefix("\"\"\"") {
             let line = body.find(['\n', '\r']).unwrap_or(body.len());
             let Some(end) = body.get(..line).unwrap_or("").find("\"\"\"") else {
                 self.at += 3 + line;
-                return Err(self
+                return Err(Box::new(self
                     .error(Code::RP0103, start, self.at, "this string has no end on its line")
-                    .note("a string cannot go on to the next line"));
+                    .note("a string cannot go on to the next line")));
             };
             // up to two more quotes belong to the content
             let more = body.get(end + 3..).unwrap_or("").bytes().take(2).take_while(|b| *b == b'"').count();
@@ -359,14 +362,14 @@ impl<'t> Lexer<'t> {
                     self.at = start + i + 1;
                     return match bad {
                         None => Ok(out),
-                        Some(d) => Err(d),
+                        Some(d) => Err(Box::new(d)),
                     };
                 }
                 '\n' | '\r' => {
                     self.at = start + i;
-                    return Err(self
+                    return Err(Box::new(self
                         .error(Code::RP0103, start, self.at, "this string has no end on its line")
-                        .note("a string cannot go on to the next line"));
+                        .note("a string cannot go on to the next line")));
                 }
                 '\\' => match chars.next() {
                     Some((_, 't')) => out.push('\t'),
@@ -389,7 +392,7 @@ impl<'t> Lexer<'t> {
             }
         }
         self.at = self.text.len();
-        Err(self.error(Code::RP0103, start, start + 1, "this string has no end"))
+        Err(self.error(Code::RP0103, start, start + 1, "this string has no end").into())
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) fn lower<'a>(
         gathering: Gathering::default(),
         before: Before::default(),
         now: settings.context.now,
+        unknown: Default::default(),
     };
     let mut lowering = Lowering {
         c: checker,

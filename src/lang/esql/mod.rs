@@ -34,13 +34,22 @@
 pub mod ast;
 mod check;
 pub mod commands;
+mod expression;
+#[cfg(test)]
+mod laws;
 mod lexer;
+mod lint;
 mod lower;
 mod parser;
+mod print;
+pub mod reference;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 pub use lower::cell_json;
 pub use parser::parse;
+pub use print::print;
 
 use super::{Analysis, Settings, Shape};
 use crate::diag::Severity;
@@ -61,6 +70,9 @@ pub fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analysis {
         diagnostics.append(&mut lowered.checker.found);
     }
     let errors = diagnostics.iter().any(|d| d.severity == Severity::Error);
+    if !errors {
+        diagnostics.extend(lint::lint(&query, text, schema, settings));
+    }
     let plan =
         (!errors && !lowered.incomplete && diagnostics.iter().all(|d| d.code != crate::diag::Code::RP9001))
             .then(|| Plan {

@@ -291,7 +291,7 @@ impl AggregateCall {
             State::Numbers(list) => {
                 self.statistic(list, env).map_or(Datum::Null, |d| Value::Double(d).into())
             }
-            State::Weighted { weight, .. } if weight == 0.0 => Datum::Null,
+            State::Weighted { weight: 0.0, .. } => Datum::Null,
             State::Weighted { total, weight } => Value::Double(total / weight).into(),
             State::Values(_, list) => Datum::of(list),
             State::Top { values, .. } => Datum::of(values),

@@ -14,7 +14,7 @@ mod run;
 pub use aggregate::{AggregateCall, Aggregation};
 pub use dissect::{Dissect, DissectError};
 pub use expr::{Env, Expr, Invocation, Required, Warnings};
-pub use grok::{Grok, GrokError};
+pub use grok::{Grok, GrokError, bank as grok_patterns};
 pub use load::Meta;
 pub use run::{EventRef, Finished, Run, TableRow};
 
