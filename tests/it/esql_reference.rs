@@ -10,5 +10,8 @@ fn the_page_is_made_from_the_tables() {
         std::fs::write(&path, &wanted).unwrap();
     }
     let held = std::fs::read_to_string(&path).unwrap();
-    assert!(held == wanted, "docs/reference/esql.md is stale: RULEPACK_WRITE=1 cargo test --test it esql_reference");
+    assert!(
+        held == wanted,
+        "docs/reference/esql.md is stale: RULEPACK_WRITE=1 cargo test --test it esql_reference"
+    );
 }

@@ -174,6 +174,40 @@ fn each(args: &[Value], call: &Call<'_>) -> Result<Value, Failure> {
     convert(args.first().unwrap_or(&Value::Null), call.ty(0), call.result)
 }
 
+/// An address of version 4 whose parts may have leading zeros, read in base 8 or 10.
+fn zeros(args: &[Value], octal: bool) -> Result<Value, Failure> {
+    let text = args.first().and_then(Value::as_str).unwrap_or_default();
+    let part = |p: &str| {
+        let radix = if octal && p.len() > 1 && p.starts_with('0') { 8 } else { 10 };
+        u8::from_str_radix(p, radix).ok().map(|n| n.to_string())
+    };
+    let parts: Option<Vec<String>> = text.split('.').map(part).collect();
+    let plain = parts.filter(|p| p.len() == 4).map(|p| p.join("."));
+    ip::parse(plain.as_deref().unwrap_or(text))
+        .map(Value::Ip)
+        .ok_or_else(|| Failure::argument(format!("'{text}' is not an IP string literal.")))
+}
+
+/// `TO_IP` with its option `leading_zeros`.
+pub fn to_ip_with(leading_zeros: &str) -> Option<&'static ColumnFunction> {
+    match leading_zeros {
+        "decimal" => Some(&DECIMAL),
+        "octal" => Some(&OCTAL),
+        "reject" => FUNCTIONS.iter().find(|f| f.name == "to_ip"),
+        _ => None,
+    }
+}
+
+static DECIMAL: ColumnFunction = ColumnFunction {
+    name: "to_ip",
+    params: &[param("field", Accepts::Text)],
+    returns: Returns::Is(T::Ip),
+    form: Form::Each(|args, _| zeros(args, false)),
+    ..ROW
+};
+
+static OCTAL: ColumnFunction = ColumnFunction { form: Form::Each(|args, _| zeros(args, true)), ..DECIMAL };
+
 macro_rules! to {
     ($name:literal, $aliases:expr, $ty:ident, $summary:literal, $examples:expr) => {
         ColumnFunction {

@@ -11,7 +11,7 @@ mod numbers;
 mod text;
 
 pub use aggregate::Aggregate;
-pub use convert::{conversion, convert};
+pub use convert::{conversion, convert, to_ip_with};
 pub use dates::{DateUnit, add_span, span_of, trunc};
 pub use text::Pattern;
 
@@ -291,11 +291,9 @@ pub static NOT_YET: &[&str] = &[
     "count_approximate",
     "decay",
     "hash",
-    "ip_prefix",
     "knn",
     "md5",
     "multi_match",
-    "mv_percentile",
     "mv_pseries_weighted_sum",
     "qstr",
     "match_phrase",
@@ -304,7 +302,6 @@ pub static NOT_YET: &[&str] = &[
     "sample",
     "score",
     "sha1",
-    "sha256",
     "st_centroid_agg",
     "st_contains",
     "st_disjoint",

@@ -85,6 +85,11 @@ fn median(values: &[Value], call: &Call<'_>) -> Datum {
     }
 }
 
+/// A number of the call's own type.
+fn number_of(d: f64, call: &Call<'_>) -> Datum {
+    if call.result == T::Double { Value::Double(d).into() } else { Value::Int(d.floor() as i64).into() }
+}
+
 fn index(args: &[Datum], i: usize) -> Result<Option<i64>, Failure> {
     match args.get(i) {
         None => Ok(None),
@@ -392,6 +397,56 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         form: Form::Whole(|args, _| {
             let subset = args.get(1).map_or(&[][..], Datum::values);
             Ok(Value::Bool(subset.iter().all(|v| first(args).contains(v))).into())
+        }),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "mv_percentile",
+        params: &[param("number", Accepts::Number), param("percentile", Accepts::Number)],
+        returns: Returns::Same(0),
+        summary: "the value at a percentile of the values, interpolated, rounded down for integers",
+        examples: &[
+            ("MV_PERCENTILE([5, 5, 10, 12, 5000], 50)", "10"),
+            ("MV_PERCENTILE([1.0, 2.0], 25)", "1.25"),
+        ],
+        form: Form::Whole(|args, call| {
+            let share = match args.get(1) {
+                Some(Datum::One(v)) => v.as_f64().unwrap_or(f64::NAN),
+                Some(Datum::Many(_)) => return Err(super::text::several()),
+                _ => return Ok(Datum::Null),
+            };
+            if !(0.0..=100.0).contains(&share) {
+                return Err(Failure::argument(format!(
+                    "Percentile parameter must be a number between 0 and 100, found [{share}]"
+                )));
+            }
+            let mut sorted: Vec<f64> = doubles(first(args)).collect();
+            sorted.sort_by(f64::total_cmp);
+            let Some(last) = sorted.len().checked_sub(1) else { return Ok(Datum::Null) };
+            let at = share / 100.0 * last as f64;
+            let (low, high) = (sorted.get(at.floor() as usize), sorted.get(at.ceil() as usize));
+            let (Some(low), Some(high)) = (low, high) else { return Ok(Datum::Null) };
+            Ok(number_of(low + (high - low) * (at - at.floor()), call))
+        }),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "mv_median_absolute_deviation",
+        params: NUMBER,
+        returns: Returns::Same(0),
+        summary: "the median distance of the values from their median",
+        examples: &[("MV_MEDIAN_ABSOLUTE_DEVIATION([0, 2, 5, 6])", "2")],
+        form: Form::Whole(|args, call| {
+            let values = first(args);
+            let Some(middle) = median(values, call).values().first().and_then(Value::as_f64) else {
+                return Ok(Datum::Null);
+            };
+            let far: Vec<Value> = doubles(values).map(|v| Value::Double((v - middle).abs())).collect();
+            let real = Call { result: T::Double, ..*call };
+            let Some(d) = median(&far, &real).values().first().and_then(Value::as_f64) else {
+                return Ok(Datum::Null);
+            };
+            Ok(number_of(d, call))
         }),
         ..ROW
     },

@@ -1,6 +1,7 @@
 //! Functions over numbers. A result that is no finite number is null with a warning, as are overflows.
 
 use super::{Accepts, Call, ColumnFunction, ColumnParam, Failure, Form, ROW, Returns, optional, param};
+use crate::schema::Version;
 use crate::value::{ColumnType, Datum, Value};
 
 const ONE: &[ColumnParam] = &[param("number", Accepts::Number)];
@@ -76,6 +77,18 @@ fn extreme(args: &[Datum], call: &Call<'_>, greatest: bool) -> Datum {
         }
     }
     best.map_or(Datum::Null, Datum::from)
+}
+
+fn clamp(value: &Value, low: Option<&Value>, high: Option<&Value>, call: &Call<'_>) -> Value {
+    let wide = |v: &Value| super::convert::widened(v, call.result);
+    let mut out = wide(value);
+    if let Some(low) = low.map(wide).filter(|l| super::order(&out, l).is_lt()) {
+        out = low;
+    }
+    if let Some(high) = high.map(wide).filter(|h| super::order(&out, h).is_gt()) {
+        out = high;
+    }
+    out
 }
 
 /// Half away from zero at a number of decimals.
@@ -292,6 +305,95 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         summary: "the least of the arguments; null if one is null",
         examples: &[("LEAST(4, 2, 3)", "2")],
         form: Form::Whole(|args, call| Ok(extreme(args, call, false))),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "copy_sign",
+        since: Version(9, 1, 0),
+        params: &[param("magnitude", Accepts::Number), param("sign", Accepts::Number)],
+        returns: Returns::By(same_number),
+        summary: "the first number with the sign of the second",
+        examples: &[("COPY_SIGN(3.5, -1)", "-3.5"), ("COPY_SIGN(-3, 2)", "3")],
+        form: Form::Single(|args, _| {
+            let minus = of(args, 1).is_sign_negative();
+            Ok(match args.first() {
+                Some(Value::Int(i)) => Value::Int(if minus == (*i < 0) { *i } else { i.wrapping_neg() }),
+                Some(Value::Double(d)) => Value::Double(d.abs() * if minus { -1.0 } else { 1.0 }),
+                other => other.cloned().unwrap_or(Value::Null),
+            })
+        }),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "scalb",
+        since: Version(9, 1, 0),
+        params: &[param("d", Accepts::Number), param("scaleFactor", Accepts::Whole)],
+        returns: Returns::Is(ColumnType::Double),
+        summary: "a number times a power of two",
+        examples: &[("SCALB(3, 2)", "12.0")],
+        form: Form::Single(|args, _| finite(of(args, 0) * of(args, 1).exp2())),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "round_to",
+        since: Version(9, 1, 0),
+        params: &[param("field", Accepts::DateOrNumber), param("point", Accepts::DateOrNumber)],
+        variadic: true,
+        returns: Returns::By(common),
+        summary: "the greatest of the points that is not above the value, or the least point",
+        examples: &[("ROUND_TO(7, 0, 5, 10)", "5"), ("ROUND_TO(-7, 0, 5)", "0")],
+        form: Form::Single(|args, call| {
+            let Some((value, points)) = args.split_first() else { return Ok(Value::Null) };
+            let value = super::convert::widened(value, call.result);
+            let mut points: Vec<Value> =
+                points.iter().map(|p| super::convert::widened(p, call.result)).collect();
+            points.sort_by(super::order);
+            let below = points.iter().rev().find(|p| super::order(p, &value).is_le());
+            Ok(below.or(points.first()).cloned().unwrap_or(Value::Null))
+        }),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "clamp",
+        since: Version(9, 3, 0),
+        params: &[
+            param("field", Accepts::Ordered),
+            param("min", Accepts::Ordered),
+            param("max", Accepts::Ordered),
+        ],
+        returns: Returns::By(common),
+        summary: "the value, but not below `min` and not above `max`",
+        examples: &[("CLAMP(7, 1, 5)", "5"), ("CLAMP(0, 1, 5)", "1")],
+        form: Form::Single(|args, call| match args {
+            [v, low, high] => Ok(clamp(v, Some(low), Some(high), call)),
+            _ => Ok(Value::Null),
+        }),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "clamp_min",
+        since: Version(9, 3, 0),
+        params: &[param("field", Accepts::Ordered), param("min", Accepts::Ordered)],
+        returns: Returns::By(common),
+        summary: "the value, but not below `min`",
+        examples: &[("CLAMP_MIN(0, 1)", "1")],
+        form: Form::Single(|args, call| match args {
+            [v, low] => Ok(clamp(v, Some(low), None, call)),
+            _ => Ok(Value::Null),
+        }),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "clamp_max",
+        since: Version(9, 3, 0),
+        params: &[param("field", Accepts::Ordered), param("max", Accepts::Ordered)],
+        returns: Returns::By(common),
+        summary: "the value, but not above `max`",
+        examples: &[("CLAMP_MAX(7, 5)", "5")],
+        form: Form::Single(|args, call| match args {
+            [v, high] => Ok(clamp(v, None, Some(high), call)),
+            _ => Ok(Value::Null),
+        }),
         ..ROW
     },
 ];

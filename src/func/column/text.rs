@@ -593,4 +593,47 @@ pub(super) static FUNCTIONS: &[ColumnFunction] = &[
         form: Form::Single(|args, _| cidr_match(args)),
         ..ROW
     },
+    ColumnFunction {
+        name: "ip_prefix",
+        params: &[
+            param("ip", Accepts::Ip),
+            param("prefixLengthV4", Accepts::Whole),
+            param("prefixLengthV6", Accepts::Whole),
+        ],
+        returns: Returns::Is(T::Ip),
+        summary: "the first address of the block of this length that an address is in",
+        examples: &[("TO_STRING(IP_PREFIX(TO_IP(\"10.1.2.3\"), 16, 0))", "\"10.1.0.0\"")],
+        form: Form::Single(|args, _| {
+            let (Some(Value::Ip(address)), Some(v4), Some(v6)) =
+                (args.first(), number(args, 1), number(args, 2))
+            else {
+                return Ok(Value::Null);
+            };
+            let (v4, v6) = match (u32::try_from(v4), u32::try_from(v6)) {
+                (Ok(v4), Ok(v6)) if v4 <= 32 && v6 <= 128 => (v4, v6),
+                _ => {
+                    return Err(Failure::argument(
+                        "Prefix length v4 must be in range [0, 32] and v6 in range [0, 128]",
+                    ));
+                }
+            };
+            // an address of version 4 is one of version 6 with a fixed beginning of 96 bits
+            let mapped = *address >> 32 == 0xffff;
+            let keep = if mapped { 96 + v4 } else { v6 };
+            Ok(Value::Ip(if keep == 0 { 0 } else { *address & (u128::MAX << (128 - keep)) }))
+        }),
+        ..ROW
+    },
+    ColumnFunction {
+        name: "sha256",
+        params: STRING,
+        summary: "the SHA-256 of the text, in hexadecimal",
+        examples: &[("LEFT(SHA256(\"abc\"), 8)", "\"ba7816bf\"")],
+        form: Form::Single(|args, _| {
+            use sha2::{Digest, Sha256};
+            let digest = Sha256::digest(text(args, 0).as_bytes());
+            Ok(Value::str(digest.iter().map(|b| format!("{b:02x}")).collect::<String>()))
+        }),
+        ..ROW
+    },
 ];

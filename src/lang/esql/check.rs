@@ -3,7 +3,6 @@
 use super::ast::{CompareOp, Expr, ExprKind, Literal, Name, Text};
 use super::scope::{Column, ColumnOrigin, Scope, Tables};
 use crate::diag::{Code, Diagnostic, Safety, Severity, did_you_mean};
-use crate::es::regexp::RegexpError;
 use crate::es::wildcard::{Part, Pattern};
 use crate::es::{Case, Literal as EsLiteral, Op};
 use crate::func::column::{self, Accepts, ColumnFunction, Form, Returns, conversion};
@@ -550,17 +549,6 @@ impl Checker<'_> {
             for p in patterns {
                 match super::scope::regexp(&p.text) {
                     Ok(r) => prepared.push(r),
-                    Err(RegexpError::Unsupported { operator, .. }) => {
-                        self.found.push(
-                            Diagnostic::new(
-                                Code::RP9001,
-                                format!("the operator `{operator}` of RLIKE is not supported yet"),
-                            )
-                            .severity(Severity::Note)
-                            .at(p.at.0, ""),
-                        );
-                        return Some(Typed { expr: PlanExpr::Const(Datum::Null), ty: ColumnType::Boolean });
-                    }
                     Err(e) => {
                         let d = Diagnostic::new(Code::RP0102, format!("invalid pattern for RLIKE: {e}"))
                             .at(p.at.0, "");
@@ -697,7 +685,26 @@ impl Checker<'_> {
         scope: &Scope,
         place: Place,
     ) -> Checked {
-        let function = self.find(name)?;
+        let mut function = self.find(name)?;
+        if let Some(super::ast::MapEntry { key, value }) =
+            options.first().filter(|_| function.name == "to_ip")
+        {
+            let given = match value {
+                super::ast::MapValue::Constant(Literal::Str(s)) if key == "leading_zeros" => {
+                    column::to_ip_with(s)
+                }
+                _ => None,
+            };
+            let Some(given) = given else {
+                let d = Diagnostic::new(
+                    Code::RP0301,
+                    "the option of `TO_IP` is `leading_zeros`: `reject`, `octal` or `decimal`",
+                )
+                .at(span, "");
+                return self.report(d);
+            };
+            function = given;
+        }
         let (least, most) = function.arity();
         let given = args.len() + usize::from(has_options && matches!(function.form, Form::FullText));
         if star && function.name != "count" {
@@ -753,11 +760,13 @@ impl Checker<'_> {
         if !whole {
             return None;
         }
+        let of_date = typed.first().is_some_and(|t| t.ty.is_date());
         for (i, arg) in args.iter().enumerate() {
             let Some(param) = function.param(i) else { continue };
             let Some(place) = typed.get_mut(i) else { continue };
             let mut own = place.clone();
-            if let Some(to) = param.accepts.from_constant() {
+            let bound = matches!(function.form, Form::Bucket) && i >= 2 && of_date;
+            if let Some(to) = param.accepts.from_constant().or(bound.then_some(ColumnType::Date)) {
                 own = self.cast_constant(own, to, arg.span())?;
             }
             if !param.accepts.takes(own.ty) {

@@ -188,11 +188,10 @@ impl Parser<'_> {
                 Token::Quoted(q) => q,
                 other => {
                     self.lexer.seek(at.0.start as usize);
-                    return Err(Box::new(Diagnostic::new(
-                        Code::RP0101,
-                        format!("expected a type, found {}", other.describe()),
-                    )
-                    .at(at.0, "")));
+                    return Err(Box::new(
+                        Diagnostic::new(Code::RP0101, format!("expected a type, found {}", other.describe()))
+                            .at(at.0, ""),
+                    ));
                 }
             };
             e = Expr { kind: ExprKind::Cast(Box::new(e), Name { text, at }), at: self.from(from) };
@@ -359,8 +358,10 @@ impl Parser<'_> {
                 kind(f) != kind(&item)
             });
             if mixed {
-                return Err(Box::new(Diagnostic::new(Code::RP0101, "the values of an array are all of one kind")
-                    .at(self.from(start).0, "")));
+                return Err(Box::new(
+                    Diagnostic::new(Code::RP0101, "the values of an array are all of one kind")
+                        .at(self.from(start).0, ""),
+                ));
             }
             items.push(item);
             if !self.eat(",")? {

@@ -1,8 +1,8 @@
 //! Laws that hold for every query.
 
 use super::ast::{
-    Aggregate, Assign, At, Command, CommandKind, CompareOp, Expr, ExprKind, Literal, Name, NamePattern, Query, SortKey,
-    Text,
+    Aggregate, Assign, At, Command, CommandKind, CompareOp, Expr, ExprKind, Literal, Name, NamePattern,
+    Query, SortKey, Text,
 };
 use super::{parse, print};
 use crate::lang::Settings;
@@ -15,7 +15,12 @@ fn at(kind: ExprKind) -> Expr {
 }
 
 fn column_name() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-c]{1,2}(\\.[a-c_]{2})?", Just("user name".to_owned()), Just("first".to_owned()), Just("a`b.0".to_owned())]
+    prop_oneof![
+        "[a-c]{1,2}(\\.[a-c_]{2})?",
+        Just("user name".to_owned()),
+        Just("first".to_owned()),
+        Just("a`b.0".to_owned())
+    ]
 }
 
 fn named(text: String) -> Name {
@@ -38,7 +43,8 @@ fn literal() -> impl Strategy<Value = Literal> {
         Just(Literal::Null),
         (1i64..99).prop_map(|n| Literal::Span(n, "minutes".into())),
         prop::collection::vec("[a-z]{0,3}".prop_map(Literal::Str), 1..3).prop_map(Literal::Array),
-        prop::collection::vec((-9i32..9).prop_map(|n| Literal::Integer(n.to_string())), 1..3).prop_map(Literal::Array),
+        prop::collection::vec((-9i32..9).prop_map(|n| Literal::Integer(n.to_string())), 1..3)
+            .prop_map(Literal::Array),
     ]
 }
 
@@ -49,32 +55,44 @@ fn expression() -> impl Strategy<Value = Expr> {
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         let op = prop::sample::select(Arithmetic::ALL.to_vec());
-        let compare = prop::sample::select(vec![CompareOp::Equal, CompareOp::NotEqual, CompareOp::Less, CompareOp::GreaterEqual]);
+        let compare = prop::sample::select(vec![
+            CompareOp::Equal,
+            CompareOp::NotEqual,
+            CompareOp::Less,
+            CompareOp::GreaterEqual,
+        ]);
         prop_oneof![
-            (op, inner.clone(), inner.clone())
-                .prop_map(|(op, a, b)| at(ExprKind::Arithmetic(op, Box::new(a), Box::new(b)))),
-            (compare, inner.clone(), inner.clone())
-                .prop_map(|(op, a, b)| at(ExprKind::Compare(op, Box::new(a), Box::new(b)))),
+            (op, inner.clone(), inner.clone()).prop_map(|(op, a, b)| at(ExprKind::Arithmetic(
+                op,
+                Box::new(a),
+                Box::new(b)
+            ))),
+            (compare, inner.clone(), inner.clone()).prop_map(|(op, a, b)| at(ExprKind::Compare(
+                op,
+                Box::new(a),
+                Box::new(b)
+            ))),
             (any::<bool>(), inner.clone()).prop_map(|(minus, e)| at(ExprKind::Sign(minus, Box::new(e)))),
             inner.clone().prop_map(|e| at(ExprKind::Not(Box::new(e)))),
             (any::<bool>(), inner.clone()).prop_map(|(n, e)| at(ExprKind::IsNull(n, Box::new(e)))),
             (any::<bool>(), inner.clone(), prop::collection::vec(inner.clone(), 1..3))
                 .prop_map(|(n, e, list)| at(ExprKind::In(n, Box::new(e), list))),
-            (any::<bool>(), any::<bool>(), inner.clone(), "[a*?\\\\]{0,4}").prop_map(|(negated, regex, e, p)| {
-                let patterns = vec![quoted(p)];
-                at(ExprKind::Like { negated, regex, value: Box::new(e), patterns, list: negated })
-            }),
+            (any::<bool>(), any::<bool>(), inner.clone(), "[a*?\\\\]{0,4}").prop_map(
+                |(negated, regex, e, p)| {
+                    let patterns = vec![quoted(p)];
+                    at(ExprKind::Like { negated, regex, value: Box::new(e), patterns, list: negated })
+                }
+            ),
             prop::collection::vec(inner.clone(), 2..4).prop_map(|v| at(ExprKind::And(flat(v, true)))),
             prop::collection::vec(inner.clone(), 2..4).prop_map(|v| at(ExprKind::Or(flat(v, false)))),
             inner.clone().prop_map(|e| at(ExprKind::Cast(Box::new(e), named("string".into())))),
-            (prop::sample::select(vec!["concat", "first", "`odd`"]), prop::collection::vec(inner, 0..3)).prop_map(
-                |(name, args)| at(ExprKind::Call {
+            (prop::sample::select(vec!["concat", "first", "`odd`"]), prop::collection::vec(inner, 0..3))
+                .prop_map(|(name, args)| at(ExprKind::Call {
                     name: named(name.trim_matches('`').to_owned()),
                     star: false,
                     args,
                     options: Vec::new()
-                })
-            ),
+                })),
         ]
     })
 }
@@ -114,7 +132,10 @@ fn command() -> impl Strategy<Value = CommandKind> {
         (any::<bool>(), assigns(), prop::option::of(expression()), prop::option::of(assigns())).prop_map(
             |(inline, items, filter, by)| CommandKind::Stats {
                 inline,
-                aggregates: items.into_iter().map(|item| Aggregate { item, filter: filter.clone() }).collect(),
+                aggregates: items
+                    .into_iter()
+                    .map(|item| Aggregate { item, filter: filter.clone() })
+                    .collect(),
                 by: by.unwrap_or_default(),
             }
         ),

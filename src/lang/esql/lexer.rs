@@ -140,12 +140,9 @@ impl<'t> Lexer<'t> {
                         match rest.chars().next() {
                             Some(c) => self.at += c.len_utf8(),
                             None => {
-                                return Err(self.error(
-                                    Code::RP0101,
-                                    start,
-                                    start + 2,
-                                    "this comment has no end",
-                                ).into());
+                                return Err(self
+                                    .error(Code::RP0101, start, start + 2, "this comment has no end")
+                                    .into());
                             }
                         }
                     }
@@ -204,7 +201,9 @@ impl<'t> Lexer<'t> {
             let len = body.find(|c: char| !is_word(c) && !star(c)).unwrap_or(body.len());
             if len == 0 {
                 self.at += 1;
-                return Err(self.error(Code::RP0101, start, start + 1, format!("`{c}` alone is no name")).into());
+                return Err(self
+                    .error(Code::RP0101, start, start + 1, format!("`{c}` alone is no name"))
+                    .into());
             }
             self.at += 1 + len;
             let word = rest.get(..1 + len).unwrap_or("");
@@ -231,9 +230,10 @@ impl<'t> Lexer<'t> {
         self.at += c.len_utf8();
         let shown = match c {
             '\'' => {
-                return Err(Box::new(self
-                    .error(Code::RP0101, start, self.at, "strings stand in double quotes, not in `'`")
-                    .help("write \"…\", or \"\"\"…\"\"\" where backslashes are to stay as they are")));
+                return Err(Box::new(
+                    self.error(Code::RP0101, start, self.at, "strings stand in double quotes, not in `'`")
+                        .help("write \"…\", or \"\"\"…\"\"\" where backslashes are to stay as they are"),
+                ));
             }
             c => c,
         };
@@ -344,9 +344,10 @@ impl<'t> Lexer<'t> {
             let line = body.find(['\n', '\r']).unwrap_or(body.len());
             let Some(end) = body.get(..line).unwrap_or("").find("\"\"\"") else {
                 self.at += 3 + line;
-                return Err(Box::new(self
-                    .error(Code::RP0103, start, self.at, "this string has no end on its line")
-                    .note("a string cannot go on to the next line")));
+                return Err(Box::new(
+                    self.error(Code::RP0103, start, self.at, "this string has no end on its line")
+                        .note("a string cannot go on to the next line"),
+                ));
             };
             // up to two more quotes belong to the content
             let more = body.get(end + 3..).unwrap_or("").bytes().take(2).take_while(|b| *b == b'"').count();
@@ -367,9 +368,10 @@ impl<'t> Lexer<'t> {
                 }
                 '\n' | '\r' => {
                     self.at = start + i;
-                    return Err(Box::new(self
-                        .error(Code::RP0103, start, self.at, "this string has no end on its line")
-                        .note("a string cannot go on to the next line")));
+                    return Err(Box::new(
+                        self.error(Code::RP0103, start, self.at, "this string has no end on its line")
+                            .note("a string cannot go on to the next line"),
+                    ));
                 }
                 '\\' => match chars.next() {
                     Some((_, 't')) => out.push('\t'),

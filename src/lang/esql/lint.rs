@@ -38,7 +38,8 @@ fn expressions(kind: &CommandKind) -> Vec<&Expr> {
         CommandKind::Where(e) => vec![e],
         CommandKind::Row(items) | CommandKind::Eval(items) => items.iter().map(|i| &i.value).collect(),
         CommandKind::Stats { aggregates, by, .. } => {
-            let items = aggregates.iter().flat_map(|a| std::iter::once(&a.item.value).chain(a.filter.as_ref()));
+            let items =
+                aggregates.iter().flat_map(|a| std::iter::once(&a.item.value).chain(a.filter.as_ref()));
             items.chain(by.iter().map(|i| &i.value)).collect()
         }
         CommandKind::Sort(keys) => keys.iter().map(|k| &k.expr).collect(),
@@ -204,11 +205,12 @@ impl Lint<'_> {
     /// A field that is an array, where an operator takes one value.
     fn single(&mut self, e: &Expr, clause: Span) {
         let Some(name) = self.field(e).filter(|f| f.array).map(|f| f.name.to_string()) else { return };
-        let d = Diagnostic::new(Code::RP1201, format!("`{name}` may hold several values, and then this is null"))
-            .at(clause, "the document is lost, also under NOT")
-            .help(format!(
-                "`MV_CONTAINS({name}, …)`, `KQL(\"…\")` or `MV_EXPAND {name}` look at each value"
-            ));
+        let d =
+            Diagnostic::new(Code::RP1201, format!("`{name}` may hold several values, and then this is null"))
+                .at(clause, "the document is lost, also under NOT")
+                .help(format!(
+                    "`MV_CONTAINS({name}, …)`, `KQL(\"…\")` or `MV_EXPAND {name}` look at each value"
+                ));
         self.tell(Code::RP1201, &name, d);
     }
 
@@ -229,9 +231,12 @@ impl Lint<'_> {
         let sorted = self.field(e).filter(|f| !f.kind().is_text());
         let Some(name) = sorted.map(|f| f.name.to_string()) else { return };
         let which = if function.eq_ignore_ascii_case("mv_first") { "least" } else { "greatest" };
-        let d = Diagnostic::new(Code::RP1207, format!("stored values are sorted, so this is the {which} value of `{name}`"))
-            .at(clause, "not the one that the event had there")
-            .help(format!("write `MV_{}` if that is meant", if which == "least" { "MIN" } else { "MAX" }));
+        let d = Diagnostic::new(
+            Code::RP1207,
+            format!("stored values are sorted, so this is the {which} value of `{name}`"),
+        )
+        .at(clause, "not the one that the event had there")
+        .help(format!("write `MV_{}` if that is meant", if which == "least" { "MIN" } else { "MAX" }));
         self.tell(Code::RP1207, &name, d);
     }
 
@@ -246,7 +251,9 @@ impl Lint<'_> {
                 '[' if !class => class = true,
                 ']' => class = false,
                 '&' | '@' | '#' | '"' if !class => return self.operator(c, at),
-                '<' if !class && pattern.get(i + 1..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit())) => {
+                '<' if !class
+                    && pattern.get(i + 1..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit())) =>
+                {
                     return self.operator(c, at);
                 }
                 _ => {}
@@ -335,19 +342,24 @@ impl Lint<'_> {
         let Some(at) = last.find("//") else { return };
         let start = self.text.len() - last.len() + at;
         self.found.push(
-            Diagnostic::new(Code::RP1204, "Kibana appends `| LIMIT …` to the query, and this comment swallows it")
-                .at(Span::new(start, self.text.len()), "")
-                .help("end the query with a line break"),
+            Diagnostic::new(
+                Code::RP1204,
+                "Kibana appends `| LIMIT …` to the query, and this comment swallows it",
+            )
+            .at(Span::new(start, self.text.len()), "")
+            .help("end the query with a line break"),
         );
     }
 
     /// Rows that cannot be traced to their documents: the same event alerts in every run.
     fn identity(&mut self, query: &Query) {
-        let aggregates = query.commands.iter().any(|c| matches!(c.kind, CommandKind::Stats { inline: false, .. }));
+        let aggregates =
+            query.commands.iter().any(|c| matches!(c.kind, CommandKind::Stats { inline: false, .. }));
         let Some(first) = query.commands.first().filter(|_| !aggregates) else { return };
         let CommandKind::From { metadata, indices, .. } = &first.kind else { return };
         let wanted = ["_id", "_version", "_index"];
-        let asked: Vec<&str> = wanted.iter().filter(|w| !metadata.iter().any(|m| m.text == **w)).copied().collect();
+        let asked: Vec<&str> =
+            wanted.iter().filter(|w| !metadata.iter().any(|m| m.text == **w)).copied().collect();
         if !asked.is_empty() {
             let at = indices.last().map_or(first.at.0, |i| i.at.0);
             self.found.push(

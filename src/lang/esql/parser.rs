@@ -2,8 +2,8 @@
 //! is read all the same.
 
 use super::ast::{
-    Aggregate, Assign, At, Command, CommandKind, Expr, ExprKind, Literal, MapEntry, MapValue,
-    Name, NamePattern, Query, SortKey, Text,
+    Aggregate, Assign, At, Command, CommandKind, Expr, ExprKind, Literal, MapEntry, MapValue, Name,
+    NamePattern, Query, SortKey, Text,
 };
 use super::commands;
 use super::lexer::{Fault, Lexer, Mode, RESERVED, Token};
@@ -183,8 +183,10 @@ impl Parser<'_> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             let at = self.here();
-            return Err(Box::new(Diagnostic::new(Code::RP0104, "the query is nested too deep")
-                .at(at, format!("more than {MAX_DEPTH} levels"))));
+            return Err(Box::new(
+                Diagnostic::new(Code::RP0104, "the query is nested too deep")
+                    .at(at, format!("more than {MAX_DEPTH} levels")),
+            ));
         }
         Ok(())
     }
@@ -297,11 +299,13 @@ impl Parser<'_> {
                     (Token::Source(s), at) => metadata.push(Name { text: s, at }),
                     (token, at) => {
                         self.lexer.seek(at.0.start as usize);
-                        return Err(Box::new(Diagnostic::new(
-                            Code::RP0101,
-                            format!("expected a metadata field, found {}", token.describe()),
-                        )
-                        .at(at.0, "")));
+                        return Err(Box::new(
+                            Diagnostic::new(
+                                Code::RP0101,
+                                format!("expected a metadata field, found {}", token.describe()),
+                            )
+                            .at(at.0, ""),
+                        ));
                     }
                 }
                 if !self.eat(",")? {
@@ -324,11 +328,13 @@ impl Parser<'_> {
                 (Token::Str(s), _) => text.push_str(&s),
                 (token, at) => {
                     self.lexer.seek(at.0.start as usize);
-                    return Err(Box::new(Diagnostic::new(
-                        Code::RP0101,
-                        format!("expected an index name, found {}", token.describe()),
-                    )
-                    .at(at.0, "")));
+                    return Err(Box::new(
+                        Diagnostic::new(
+                            Code::RP0101,
+                            format!("expected an index name, found {}", token.describe()),
+                        )
+                        .at(at.0, ""),
+                    ));
                 }
             }
             if self.eat("::")? {
@@ -383,8 +389,10 @@ impl Parser<'_> {
             by = self.assignments()?;
         }
         if aggregates.is_empty() && (by.is_empty() || inline) {
-            return Err(Box::new(Diagnostic::new(Code::RP0101, "`STATS` needs an aggregate or a key")
-                .at(self.from(start).0, "")));
+            return Err(Box::new(
+                Diagnostic::new(Code::RP0101, "`STATS` needs an aggregate or a key")
+                    .at(self.from(start).0, ""),
+            ));
         }
         Ok(CommandKind::Stats { inline, aggregates, by })
     }
@@ -477,11 +485,13 @@ impl Parser<'_> {
         let pattern = self.pattern()?;
         match pattern.exact() {
             Some(name) => Ok(Name { text: name.to_owned(), at: pattern.at }),
-            None => Err(Box::new(Diagnostic::new(
-                Code::RP0101,
-                format!("`{}` has a wildcard, which a new name cannot have", pattern.text()),
-            )
-            .at(pattern.at.0, ""))),
+            None => Err(Box::new(
+                Diagnostic::new(
+                    Code::RP0101,
+                    format!("`{}` has a wildcard, which a new name cannot have", pattern.text()),
+                )
+                .at(pattern.at.0, ""),
+            )),
         }
     }
 

@@ -53,14 +53,16 @@ fn pattern(p: &NamePattern) -> String {
                 let first = part.chars().next();
                 !part.is_empty()
                     && plain(&part.replace('*', ""))
-                    && first.is_some_and(|c| c.is_ascii_alphabetic() || c == '*' || (c == '_' && part.len() > 1))
+                    && first
+                        .is_some_and(|c| c.is_ascii_alphabetic() || c == '*' || (c == '_' && part.len() > 1))
             });
             if safe {
                 return text;
             }
-            let quoted = p.parts.iter().map(|s| {
-                if s.is_empty() { String::new() } else { format!("`{}`", s.replace('`', "``")) }
-            });
+            let quoted = p
+                .parts
+                .iter()
+                .map(|s| if s.is_empty() { String::new() } else { format!("`{}`", s.replace('`', "``")) });
             quoted.collect::<Vec<_>>().join("*")
         }
     }
@@ -99,7 +101,8 @@ fn text(t: &Text) -> String {
 fn command(command: &Command) -> String {
     match &command.kind {
         CommandKind::From { series, indices, metadata } => {
-            let mut out = format!("{} {}", if *series { "TS" } else { "FROM" }, joined(indices, |i| source(&i.text)));
+            let mut out =
+                format!("{} {}", if *series { "TS" } else { "FROM" }, joined(indices, |i| source(&i.text)));
             if !metadata.is_empty() {
                 let _ = write!(out, " METADATA {}", names(metadata));
             }
@@ -112,7 +115,10 @@ fn command(command: &Command) -> String {
         CommandKind::Keep(patterns) => format!("KEEP {}", joined(patterns, pattern)),
         CommandKind::Drop(patterns) => format!("DROP {}", joined(patterns, pattern)),
         CommandKind::Rename(pairs) => {
-            format!("RENAME {}", joined(pairs, |(old, new)| format!("{} AS {}", new_name(old), new_name(new))))
+            format!(
+                "RENAME {}",
+                joined(pairs, |(old, new)| format!("{} AS {}", new_name(old), new_name(new)))
+            )
         }
         CommandKind::Stats { inline, aggregates, by } => {
             let mut out = if *inline { "INLINE STATS" } else { "STATS" }.to_owned();
@@ -154,7 +160,9 @@ fn command(command: &Command) -> String {
             }
             out
         }
-        CommandKind::Grok { input, patterns } => format!("GROK {} {}", primary(input), joined(patterns, text)),
+        CommandKind::Grok { input, patterns } => {
+            format!("GROK {} {}", primary(input), joined(patterns, text))
+        }
         CommandKind::Completion { target, prompt, options } => {
             let target = target.as_ref().map(|n| format!("{} = ", name(&n.text))).unwrap_or_default();
             let with = if options.is_empty() { String::new() } else { format!(" WITH {}", map(options)) };
@@ -174,7 +182,9 @@ fn command(command: &Command) -> String {
             }
             out
         }
-        CommandKind::Lookup { index, on } => format!("LOOKUP JOIN {} ON {}", source(&index.text), joined(on, expr)),
+        CommandKind::Lookup { index, on } => {
+            format!("LOOKUP JOIN {} ON {}", source(&index.text), joined(on, expr))
+        }
         CommandKind::Opaque { name, text } if text.is_empty() => (*name).to_owned(),
         CommandKind::Opaque { name, text } => format!("{name} {text}"),
     }

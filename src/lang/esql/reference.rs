@@ -42,8 +42,11 @@ pub fn markdown() -> String {
         let mut of_kind: Vec<&ColumnFunction> = column::all().filter(|f| kind(f) == i).collect();
         of_kind.sort_by_key(|f| f.name);
         for f in of_kind {
-            let examples: Vec<String> =
-                f.examples.iter().map(|(call, value)| format!("`{} = {}`", cell(call), cell(value))).collect();
+            let examples: Vec<String> = f
+                .examples
+                .iter()
+                .map(|(call, value)| format!("`{} = {}`", cell(call), cell(value)))
+                .collect();
             let aliases = if f.aliases.is_empty() {
                 String::new()
             } else {

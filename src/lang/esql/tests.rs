@@ -28,7 +28,8 @@ fn read(query: &str) -> Analysis {
 
 /// Code and text of the first label of each finding.
 fn found(query: &str) -> Vec<(Code, String)> {
-    let label = |d: &crate::diag::Diagnostic| d.span().map_or_else(String::new, |s| s.slice(query).to_owned());
+    let label =
+        |d: &crate::diag::Diagnostic| d.span().map_or_else(String::new, |s| s.slice(query).to_owned());
     read(query).diagnostics.iter().map(|d| (d.code, label(d))).collect()
 }
 
@@ -77,7 +78,8 @@ fn every_example_of_the_function_table_holds() {
             without.push(f.name);
         }
         for (call, wanted) in f.examples {
-            let wanted = if wanted.starts_with('[') { wanted.replace(", ", ",") } else { (*wanted).to_owned() };
+            let wanted =
+                if wanted.starts_with('[') { wanted.replace(", ", ",") } else { (*wanted).to_owned() };
             assert_eq!(value(call), wanted, "{call}");
         }
     }
@@ -160,19 +162,24 @@ fn what_cannot_run_says_so_and_is_no_error() {
     let analysis = read("FROM a | COMPLETION answer = note WITH {\"inference_id\": \"m\"} | KEEP answer");
     assert!(!analysis.has_errors() && analysis.plan.is_none());
     assert_eq!(analysis.diagnostics[0].code, Code::RP9001);
-    assert!(found("FROM a | COMPLETION n WITH {\"inference_id\": \"m\"}").iter().any(|(c, _)| *c == Code::RP0302));
+    assert!(
+        found("FROM a | COMPLETION n WITH {\"inference_id\": \"m\"}").iter().any(|(c, _)| *c == Code::RP0302)
+    );
 }
 
 #[test]
 fn stored_values_are_sorted_and_too_long_ones_are_gone() {
-    let docs = [serde_json::json!({"tags": ["b", "a", "b", "much too long"], "n": [3, 1, 3], "note": ["z", "a", "z"]})];
+    let docs = [
+        serde_json::json!({"tags": ["b", "a", "b", "much too long"], "n": [3, 1, 3], "note": ["z", "a", "z"]}),
+    ];
     assert_eq!(rows("FROM a | KEEP tags, n, note", &docs), [r#"["a","b"] [1,3,3] ["z","a","z"]"#]);
     assert_eq!(rows("FROM a METADATA _ignored | KEEP _ignored", &docs), [r#""tags""#]);
 }
 
 #[test]
 fn several_values_are_null_to_an_operator_and_that_is_said() {
-    let docs = [serde_json::json!({"tags": ["a", "b"]}), serde_json::json!({"tags": "a"}), serde_json::json!({})];
+    let docs =
+        [serde_json::json!({"tags": ["a", "b"]}), serde_json::json!({"tags": "a"}), serde_json::json!({})];
     assert_eq!(rows("FROM a METADATA _id | WHERE tags == \"a\" | KEEP _id", &docs), [r#""1""#]);
     assert!(rows("FROM a | WHERE NOT tags == \"a\"", &docs).is_empty());
     assert!(rows("FROM a METADATA _id | WHERE tags != \"z\" | KEEP _id", &docs).len() == 1);
@@ -197,12 +204,21 @@ fn columns_have_their_order_and_names() {
         "note:text n:integer",
         "an overwritten column moves to the end"
     );
-    assert_eq!(header("FROM a | KEEP *, d | DROP host*, @*, f*, b*, ok"), "n:integer note:text tags:keyword d:double");
-    assert_eq!(header("FROM a | STATS COUNT( * ), m = MAX(n) BY  tags"), "COUNT( * ):long m:integer tags:keyword");
+    assert_eq!(
+        header("FROM a | KEEP *, d | DROP host*, @*, f*, b*, ok"),
+        "n:integer note:text tags:keyword d:double"
+    );
+    assert_eq!(
+        header("FROM a | STATS COUNT( * ), m = MAX(n) BY  tags"),
+        "COUNT( * ):long m:integer tags:keyword"
+    );
     assert_eq!(header("FROM a | RENAME n AS x, d = big | KEEP x, d"), "x:integer d:long");
     assert_eq!(header("FROM a | KEEP n | DISSECT \"a b\" \"%{n} %{m}\""), "n:keyword m:keyword");
     assert_eq!(header("ROW a = [1, 2.5], `b c` = null"), "a:double b c:null");
-    assert_eq!(header("FROM a | KEEP n, tags | INLINE STATS s = SUM(n) BY tags"), "n:integer s:long tags:keyword");
+    assert_eq!(
+        header("FROM a | KEEP n, tags | INLINE STATS s = SUM(n) BY tags"),
+        "n:integer s:long tags:keyword"
+    );
 }
 
 #[test]
@@ -227,14 +243,21 @@ fn arithmetic_fails_softly() {
     assert_eq!(value("1.0 / 0"), "null");
     assert_eq!(value("9223372036854775807 + 0"), "9223372036854775807");
     assert_eq!(value("1 IN (2, null)"), "null");
-    assert_eq!(value("TO_STRING(\"2024-01-31T00:00:00Z\"::datetime + 1 month)"), "\"2024-02-29T00:00:00.000Z\"");
+    assert_eq!(
+        value("TO_STRING(\"2024-01-31T00:00:00Z\"::datetime + 1 month)"),
+        "\"2024-02-29T00:00:00.000Z\""
+    );
     assert_eq!(value("\"a\\\\b\" LIKE \"\"\"a\\\\*\"\"\""), "true");
     assert_eq!(value("\"ab\" RLIKE \"a(b|c)\" AND NOT \"xab\" RLIKE \"ab\""), "true");
 }
 
 #[test]
 fn an_open_schema_takes_unknown_names_and_lists_them() {
-    let analysis = analyze("FROM a | WHERE x.y == 1 | STATS c = COUNT(*) BY z | WHERE c > 1", &Schema::none(), &Settings::default());
+    let analysis = analyze(
+        "FROM a | WHERE x.y == 1 | STATS c = COUNT(*) BY z | WHERE c > 1",
+        &Schema::none(),
+        &Settings::default(),
+    );
     assert!(analysis.diagnostics.is_empty(), "{:?}", analysis.diagnostics);
     let names: Vec<&str> = analysis.fields.iter().map(|f| f.name.as_str()).collect();
     assert_eq!(names, ["x.y", "z"]);
@@ -272,7 +295,33 @@ fn rules_are_warned_of_what_kibana_makes_of_them() {
     assert_eq!(lints("FROM a METADATA _id, _version, _index | KEEP user.name, _id"), [Code::RP1205]);
     assert_eq!(lints("FROM a | STATS c = COUNT(*) BY user.name // done"), [Code::RP1204]);
     assert_eq!(lints("FROM a | STATS c = COUNT(*) BY user.name // done\n"), []);
-    assert_eq!(lints("FROM a | STATS c = COUNT(*), m = MAX(@timestamp) BY user.name | KEEP c"), [Code::RP1206]);
+    assert_eq!(
+        lints("FROM a | STATS c = COUNT(*), m = MAX(@timestamp) BY user.name | KEEP c"),
+        [Code::RP1206]
+    );
     assert_eq!(lints("FROM a | EVAL x = 1, y = x | STATS c = COUNT(y) BY user.name"), []);
     assert_eq!(lints("FROM a | EVAL x = 1, x = 2 | STATS c = COUNT(x) BY user.name"), [Code::RP1206]);
+}
+
+#[test]
+fn options_buckets_and_tops() {
+    assert_eq!(value("TO_STRING(TO_IP(\"010.0.0.09\", {\"leading_zeros\": \"decimal\"}))"), "\"10.0.0.9\"");
+    assert_eq!(value("TO_STRING(TO_IP(\"010.0.0.1\", {\"leading_zeros\": \"octal\"}))"), "\"8.0.0.1\"");
+    assert_eq!(value("TO_IP(\"010.0.0.1\")"), "null");
+    let docs: Vec<_> =
+        (1..=4).map(|i| serde_json::json!({"n": i * 10, "@timestamp": format!("2026-0{i}-15")})).collect();
+    assert_eq!(
+        rows("FROM a | STATS c = COUNT(*) BY b = BUCKET(n, 20) | SORT b", &docs),
+        ["1 0.0", "2 20.0", "1 40.0"]
+    );
+    assert_eq!(
+        rows("FROM a | STATS c = COUNT(*) BY b = BUCKET(n, 4, 0, 80) | SORT b | LIMIT 1", &docs),
+        ["4 0.0"]
+    );
+    let months = "FROM a | STATS c = COUNT(*) BY m = BUCKET(@timestamp, 12, \"2026-01-01\", \"2027-01-01\") | SORT m | LIMIT 1";
+    assert_eq!(rows(months, &docs), [r#"1 "2026-01-01T00:00:00.000Z""#]);
+    assert_eq!(
+        rows("FROM a | STATS t = TOP(n, 2, \"desc\"), u = TOP(n, 1, \"asc\", @timestamp)", &docs),
+        [r#"[40,30] "2026-01-15T00:00:00.000Z""#]
+    );
 }

@@ -103,13 +103,29 @@ fn bytes(value: &Value) -> Bytes {
 enum State {
     Count(u64),
     Distinct(FxHashSet<Bytes>),
-    Sum { whole: i128, real: f64, carry: f64, n: u64 },
+    Sum {
+        whole: i128,
+        real: f64,
+        carry: f64,
+        n: u64,
+    },
     Extreme(Option<Value>),
     Numbers(Vec<f64>),
-    Weighted { total: f64, weight: f64 },
+    Weighted {
+        total: f64,
+        weight: f64,
+    },
     Values(FxHashSet<Bytes>, Vec<Value>),
-    Top { values: Vec<Value>, keep: usize, descending: bool },
-    Pick { key: Option<Value>, value: Option<Datum> },
+    /// Values and what is given for them.
+    Top {
+        values: Vec<(Value, Value)>,
+        keep: usize,
+        descending: bool,
+    },
+    Pick {
+        key: Option<Value>,
+        value: Option<Datum>,
+    },
     Any(bool),
 }
 
@@ -200,7 +216,14 @@ impl AggregateCall {
                 }
             }
             State::Top { values: list, keep, descending } => {
-                list.extend(values.iter().cloned());
+                match self.args.get(3).map(|e| e.eval(row, env)) {
+                    None => list.extend(values.iter().map(|v| (v.clone(), v.clone()))),
+                    Some(out) => {
+                        let pairs =
+                            values.iter().flat_map(|v| out.values().iter().map(|o| (v.clone(), o.clone())));
+                        list.extend(pairs);
+                    }
+                }
                 cut(list, *keep, *descending);
             }
             State::Pick { key, value } => {
@@ -294,7 +317,7 @@ impl AggregateCall {
             State::Weighted { weight: 0.0, .. } => Datum::Null,
             State::Weighted { total, weight } => Value::Double(total / weight).into(),
             State::Values(_, list) => Datum::of(list),
-            State::Top { values, .. } => Datum::of(values),
+            State::Top { values, .. } => Datum::of(values.into_iter().map(|(_, out)| out).collect()),
             State::Pick { value, .. } => value.unwrap_or_default(),
             State::Any(any) => Value::Bool(any == (self.kind == Aggregate::Present)).into(),
         }
@@ -341,8 +364,8 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     Some(low + (high - low) * (at - at.floor()))
 }
 
-fn cut(list: &mut Vec<Value>, keep: usize, descending: bool) {
-    list.sort_by(|a, b| if descending { order(b, a) } else { order(a, b) });
+fn cut(list: &mut Vec<(Value, Value)>, keep: usize, descending: bool) {
+    list.sort_by(|(a, _), (b, _)| if descending { order(b, a) } else { order(a, b) });
     list.truncate(keep);
 }
 

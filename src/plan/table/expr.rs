@@ -580,16 +580,85 @@ impl Invocation {
     }
 }
 
-/// The bucket of a date or number.
+/// The bucket of a date or number: of a size, or of the size that makes about as many buckets from one
+/// bound to the other.
 fn bucket(args: &[Datum]) -> Datum {
     let (Some(Datum::One(value)), Some(Datum::One(size))) = (args.first(), args.get(1)) else {
         return Datum::Null;
     };
+    let bounds = match (args.get(2), args.get(3)) {
+        (Some(Datum::One(from)), Some(Datum::One(to))) => Some((from, to)),
+        _ => None,
+    };
     match value {
-        Value::Date(at) => column::trunc(size, *at).map_or(Datum::Null, |d| Value::Date(d).into()),
-        _ => match (value.as_f64(), size.as_f64()) {
-            (Some(v), Some(s)) if s > 0.0 => Value::Double((v / s).floor() * s).into(),
-            _ => Datum::Null,
-        },
+        Value::Date(at) => {
+            let picked = match (bounds, size) {
+                (Some((Value::Date(from), Value::Date(to))), Value::Int(n)) => {
+                    Some(date_bucket(*n, *from, *to))
+                }
+                _ => None,
+            };
+            column::trunc(picked.as_ref().unwrap_or(size), *at).map_or(Datum::Null, |d| Value::Date(d).into())
+        }
+        _ => {
+            let size = match (bounds.map(|(a, b)| (a.as_f64(), b.as_f64())), size.as_f64()) {
+                (Some((Some(from), Some(to))), Some(n)) if n > 0.0 => {
+                    let precise = (to - from) / n;
+                    let power = 10f64.powf(precise.log10().ceil());
+                    Some(if precise < power / 2.0 { power / 2.0 } else { power })
+                }
+                (None, size) => size,
+                _ => None,
+            };
+            match (value.as_f64(), size) {
+                (Some(v), Some(s)) if s > 0.0 => Value::Double((v / s).floor() * s).into(),
+                _ => Datum::Null,
+            }
+        }
     }
+}
+
+/// The finest of the spans that people use, of which no more than `n` reach from one date to another.
+fn date_bucket(n: i64, from: Nanos, to: Nanos) -> Value {
+    let spans = [
+        (1, "month"),
+        (1, "week"),
+        (1, "day"),
+        (12, "hour"),
+        (3, "hour"),
+        (1, "hour"),
+        (30, "minute"),
+        (10, "minute"),
+        (5, "minute"),
+        (1, "minute"),
+        (30, "second"),
+        (10, "second"),
+        (5, "second"),
+        (1, "second"),
+        (100, "ms"),
+        (50, "ms"),
+        (10, "ms"),
+        (1, "ms"),
+    ];
+    let enough = |span: &Value| {
+        let Some(mut at) = column::trunc(span, from) else { return false };
+        for _ in 0..n.clamp(0, 100_000) {
+            match add_span(at, span, 1) {
+                Ok(Value::Date(next)) => at = next,
+                _ => return false,
+            }
+            if at >= to {
+                return true;
+            }
+        }
+        false
+    };
+    let mut best = Value::Period { months: 12, days: 0 };
+    for (k, unit) in spans {
+        match column::span_of(k, unit) {
+            Some(span) if enough(&span) => best = span,
+            _ => break,
+        }
+    }
+    best
 }

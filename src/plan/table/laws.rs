@@ -27,8 +27,12 @@ fn expr() -> impl Strategy<Value = Expr> {
     leaf.prop_recursive(3, 8, 2, |inner| {
         let op = prop::sample::select(vec![Arithmetic::Add, Arithmetic::Multiply, Arithmetic::Divide]);
         prop_oneof![
-            (op, inner.clone(), inner.clone())
-                .prop_map(|(op, a, b)| Expr::Arithmetic(op, Box::new((a, b)), ColumnType::Integer, at())),
+            (op, inner.clone(), inner.clone()).prop_map(|(op, a, b)| Expr::Arithmetic(
+                op,
+                Box::new((a, b)),
+                ColumnType::Integer,
+                at()
+            )),
             prop::collection::vec(inner, 1..3).prop_map(Expr::Coalesce),
         ]
     })
@@ -63,22 +67,31 @@ fn aggregation() -> impl Strategy<Value = Aggregation> {
         Aggregate::Present,
     ]);
     let call = (kind, expr(), prop::option::of(condition()));
-    (prop::collection::vec(call, 1..4), prop::sample::subsequence(vec![0usize, 1], 0..3)).prop_map(|(calls, keys)| {
-        let calls = calls
-            .into_iter()
-            .enumerate()
-            .map(|(i, (kind, arg, filter))| {
-                let ty = if matches!(kind, Aggregate::Avg | Aggregate::Median) { ColumnType::Double } else { ColumnType::Long };
-                AggregateCall { kind, args: vec![arg], filter, ty, out: 5 + i, at: at() }
-            })
-            .collect();
-        Aggregation { keys, calls }
-    })
+    (prop::collection::vec(call, 1..4), prop::sample::subsequence(vec![0usize, 1], 0..3)).prop_map(
+        |(calls, keys)| {
+            let calls = calls
+                .into_iter()
+                .enumerate()
+                .map(|(i, (kind, arg, filter))| {
+                    let ty = if matches!(kind, Aggregate::Avg | Aggregate::Median) {
+                        ColumnType::Double
+                    } else {
+                        ColumnType::Long
+                    };
+                    AggregateCall { kind, args: vec![arg], filter, ty, out: 5 + i, at: at() }
+                })
+                .collect();
+            Aggregation { keys, calls }
+        },
+    )
 }
 
 fn stage() -> impl Strategy<Value = Stage> {
-    let key = (expr(), any::<bool>(), any::<bool>())
-        .prop_map(|(expr, descending, nulls_first)| SortKey { expr, descending, nulls_first });
+    let key = (expr(), any::<bool>(), any::<bool>()).prop_map(|(expr, descending, nulls_first)| SortKey {
+        expr,
+        descending,
+        nulls_first,
+    });
     prop_oneof![
         3 => condition().prop_map(Stage::Filter),
         2 => expr().prop_map(|e| Stage::Eval(vec![(4, e)])),
@@ -230,15 +243,37 @@ fn naive(stages: &[Stage], mut table: Table) -> Table {
                 let best = |k: &SortKey, row: &[Datum]| {
                     let d = value(&k.expr, row);
                     let values = d.values().iter();
-                    if k.descending { values.max_by(|a, b| order(a, b)).cloned() } else { values.min_by(|a, b| order(a, b)).cloned() }
+                    if k.descending {
+                        values.max_by(|a, b| order(a, b)).cloned()
+                    } else {
+                        values.min_by(|a, b| order(a, b)).cloned()
+                    }
                 };
                 // the last key first: the sort is stable
                 for k in keys.iter().rev() {
                     table.sort_by(|a, b| match (best(k, a), best(k, b)) {
                         (None, None) => std::cmp::Ordering::Equal,
-                        (None, Some(_)) => if k.nulls_first { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater },
-                        (Some(_), None) => if k.nulls_first { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less },
-                        (Some(x), Some(y)) => if k.descending { order(&y, &x) } else { order(&x, &y) },
+                        (None, Some(_)) => {
+                            if k.nulls_first {
+                                std::cmp::Ordering::Less
+                            } else {
+                                std::cmp::Ordering::Greater
+                            }
+                        }
+                        (Some(_), None) => {
+                            if k.nulls_first {
+                                std::cmp::Ordering::Greater
+                            } else {
+                                std::cmp::Ordering::Less
+                            }
+                        }
+                        (Some(x), Some(y)) => {
+                            if k.descending {
+                                order(&y, &x)
+                            } else {
+                                order(&x, &y)
+                            }
+                        }
                     });
                 }
                 table
