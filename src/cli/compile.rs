@@ -70,7 +70,7 @@ pub fn run(args: CompileArgs, terminal: &mut Terminal) -> Exit {
     let mut layers = Vec::new();
     for given in &args.mapping {
         match mapping(given) {
-            Ok(layer) => layers.push(layer),
+            Ok((_, layer)) => layers.push(layer),
             Err(why) => return usage(&why, terminal),
         }
     }

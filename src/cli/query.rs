@@ -4,11 +4,13 @@ use super::Exit;
 use super::terminal::{Terminal, count, thousands};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::Context;
+use crate::lang::esql::cell_json;
 use crate::lang::{Language, Settings, Shape, analyze, check_syntax};
 use crate::plan::join::KeyValue;
 use crate::plan::sequence;
 use crate::replay::input;
 use crate::replay::query::{Answer, Catalogs, Group, Hit, Limits, Request, Source, run as run_query, schema};
+use crate::replay::table::{self, TableAnswer, TableRequest};
 use crate::schema::{Fields, Layer, Version, parse_mapping};
 use crate::source::{QueryText, Source as Text};
 use clap::{Args, ValueEnum};
@@ -155,22 +157,26 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     if args.max_samples_per_key == 0 {
         return usage("--max-samples-per-key must be greater than 0", terminal);
     }
-    let mut mappings = Vec::new();
+    let mut named = Vec::new();
     for given in &args.mapping {
         match mapping(given) {
-            Ok(layer) => mappings.push(layer),
+            Ok(found) => named.push(found),
             Err(why) => return usage(&why, terminal),
         }
     }
+    let mappings: Vec<Layer> = named.iter().map(|(_, layer)| layer.clone()).collect();
     let defaults = Settings::default();
-    let settings = Settings {
+    let mut settings = Settings {
         context: Context { now, offset: args.time_zone.unwrap_or(0) },
         unknown_field: Severity::Warning,
         ecs: None,
         field_information: args.compat.is_none_or(|v| v >= Version(8, 8, 0)),
-        event_category_field: args.event_category_field.unwrap_or(defaults.event_category_field),
-        timestamp_field: args.timestamp_field.unwrap_or(defaults.timestamp_field),
+        event_category_field: args
+            .event_category_field
+            .unwrap_or_else(|| defaults.event_category_field.clone()),
+        timestamp_field: args.timestamp_field.unwrap_or_else(|| defaults.timestamp_field.clone()),
         tiebreaker_field: args.tiebreaker_field,
+        ..defaults
     };
     let catalogs = match args.schema.as_deref() {
         None => Catalogs::Auto,
@@ -183,7 +189,10 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
             );
         }
     };
-    if args.check && args.input.is_empty() {
+    if args.check && args.input.is_empty() && args.index.is_empty() {
+        if language == Language::Esql {
+            settings.indices = table::mapped_indices(&named);
+        }
         let with_catalogs = match catalogs {
             Catalogs::Always => true,
             Catalogs::Never => false,
@@ -192,6 +201,25 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         let schema = schema(&mappings, None, with_catalogs);
         let analysis = analyze(language, text.text(), &schema, &settings);
         return verdict(&relocated(analysis.diagnostics, &text, &source), terminal);
+    }
+    if language == Language::Esql {
+        let request = TableRequest {
+            text: text.text(),
+            mappings: named,
+            catalogs,
+            settings,
+            indices: Vec::new(),
+            plain: Vec::new(),
+        };
+        return tables(
+            request,
+            &args.index,
+            &args.input,
+            (args.check, args.size, args.format),
+            &text,
+            &source,
+            terminal,
+        );
     }
     let (sources, skipped) = match sources(&args.input, true) {
         Ok(found) => found,
@@ -223,6 +251,108 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     }
     print(&answer, language, args.format, terminal);
     finish(&answer, skipped, args.format, terminal)
+}
+
+/// Runs an ES|QL query.
+fn tables(
+    mut request: TableRequest<'_>,
+    indices: &[String],
+    input: &[PathBuf],
+    (check, size, format): (bool, Option<usize>, Answers),
+    text: &QueryText,
+    source: &Arc<Text>,
+    terminal: &mut Terminal,
+) -> Exit {
+    let mut skipped = 0;
+    for given in indices {
+        let Some((name, path)) = given.split_once('=') else {
+            return usage(&format!("--index {given}: give NAME=FILE"), terminal);
+        };
+        match sources(&[PathBuf::from(path)], false) {
+            Ok((found, n)) => {
+                skipped += n;
+                match request.indices.iter_mut().find(|(held, _)| held == name) {
+                    Some((_, held)) => held.extend(found),
+                    None => request.indices.push((name.to_owned(), found)),
+                }
+            }
+            Err(why) => return usage(&format!("--index {why}"), terminal),
+        }
+    }
+    let row = crate::lang::esql::reads_nothing(text.text());
+    if !input.is_empty() || (indices.is_empty() && !row) {
+        match sources(input, true) {
+            Ok((found, n)) => {
+                skipped += n;
+                request.plain = found;
+            }
+            Err(why) => return usage(&why, terminal),
+        }
+    }
+    let bytes = Arc::new(AtomicU64::new(0));
+    let mut answer = table::run(&request, &bytes);
+    let found = relocated(std::mem::take(&mut answer.analysis.diagnostics), text, source);
+    if check || found.iter().any(|d| d.severity == Severity::Error) {
+        return verdict(&found, terminal);
+    }
+    if !terminal.quiet {
+        found.iter().for_each(|d| terminal.complain(d));
+    }
+    if answer.analysis.plan.is_none() && answer.unread.is_empty() {
+        terminal.complain(&Diagnostic::new(Code::RP9001, "running this query is not supported yet"));
+        return Exit::Findings;
+    }
+    let total = answer.rows.len();
+    answer.rows.truncate(size.unwrap_or(usize::MAX));
+    print_table(&answer, format, terminal);
+    if format != Answers::Json && !terminal.quiet {
+        answer.warnings.iter().for_each(|w| terminal.note(&format!("warning: {w}")));
+    }
+    let counted = Answer { documents: answer.documents, unread: answer.unread, ..Answer::default() };
+    let shown = total.min(size.unwrap_or(usize::MAX));
+    finish_rows(&counted, total, shown, skipped, format, terminal)
+}
+
+fn print_table(answer: &TableAnswer, format: Answers, terminal: &mut Terminal) {
+    let row_json = |row: &Vec<crate::value::Datum>| -> Vec<Value> { row.iter().map(cell_json).collect() };
+    match format {
+        Answers::Json => {
+            let columns: Vec<Value> =
+                answer.columns.iter().map(|c| json!({ "name": c.name, "type": c.ty.name() })).collect();
+            let values: Vec<Vec<Value>> = answer.rows.iter().map(row_json).collect();
+            terminal.line(
+                &json!({ "columns": columns, "values": values, "warnings": answer.warnings }).to_string(),
+            );
+        }
+        Answers::Ndjson => {
+            for row in &answer.rows {
+                let names = answer.columns.iter().map(|c| c.name.to_string());
+                let object: serde_json::Map<String, Value> =
+                    names.zip(row_json(row)).filter(|(_, v)| !v.is_null()).collect();
+                terminal.line(&Value::Object(object).to_string());
+            }
+        }
+        Answers::Text => {
+            // columns without a value are left out, as the detection engine does
+            let used: Vec<usize> = (0..answer.columns.len())
+                .filter(|i| answer.rows.iter().any(|r| r.get(*i).is_some_and(|d| !d.is_null())))
+                .collect();
+            let names: Vec<&str> =
+                used.iter().filter_map(|i| answer.columns.get(*i)).map(|c| c.name.as_ref()).collect();
+            if names.is_empty() {
+                return;
+            }
+            terminal.line(&names.join("  "));
+            for row in &answer.rows {
+                let cells = used.iter().filter_map(|i| row.get(*i)).map(|d| match cell_json(d) {
+                    Value::Null => "-".to_owned(),
+                    Value::String(s) => s,
+                    other => other.to_string(),
+                });
+                terminal.line(&cells.collect::<Vec<_>>().join("  "));
+            }
+        }
+    }
 }
 
 fn usage(why: &str, terminal: &mut Terminal) -> Exit {
@@ -268,16 +398,17 @@ fn guess(query: &str) -> Language {
     Language::Kql
 }
 
-/// The fields of a mapping file, as `--mapping` names it.
-pub fn mapping(given: &str) -> Result<Layer, String> {
-    let (_, path) = match given.split_once('=') {
+/// The index that a mapping file is for, if any, and its fields, as `--mapping` names it.
+pub fn mapping(given: &str) -> Result<(Option<String>, Layer), String> {
+    let (index, path) = match given.split_once('=') {
         Some((index, path)) if !Path::new(given).exists() => (Some(index), path),
         _ => (None, given),
     };
     let text =
         std::fs::read_to_string(path).map_err(|e| format!("--mapping {path}: {}", input::reason(&e)))?;
     let fields: Fields = parse_mapping(&text).map_err(|e| format!("--mapping {path}: {e}"))?;
-    Ok(Layer { fields: Arc::new(fields), version: None::<Version>, label: path.to_owned() })
+    let layer = Layer { fields: Arc::new(fields), version: None::<Version>, label: path.to_owned() };
+    Ok((index.map(str::to_owned), layer))
 }
 
 /// The documents of the given paths, or of stdin.
@@ -405,17 +536,45 @@ fn finish(answer: &Answer, skipped: usize, format: Answers, terminal: &mut Termi
             thousands(answer.forgotten)
         ));
     }
-    for unread in answer.unread.iter().take(20) {
-        terminal.note(&format!("error: {}: {}", unread.place, unread.message));
-    }
     let documents = count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document");
-    let mut text = match answer.analysis.shape {
+    let text = match answer.analysis.shape {
         Shape::Sequence => format!("{} in {documents}", count(answer.total, "sequence")),
         Shape::Sample => format!("{} in {documents}", count(answer.total, "sample")),
         Shape::Events | Shape::Table => format!("{} of {documents} match", thousands(answer.total as u64)),
     };
     let shown = answer.hits.len() + answer.groups.len();
-    if shown < answer.total {
+    close(answer, text, (answer.total, shown), skipped, format, terminal)
+}
+
+/// The verdict on a table.
+fn finish_rows(
+    answer: &Answer,
+    total: usize,
+    shown: usize,
+    skipped: usize,
+    format: Answers,
+    terminal: &mut Terminal,
+) -> Exit {
+    let text = format!(
+        "{} of {}",
+        count(total, "row"),
+        count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document")
+    );
+    close(answer, text, (total, shown), skipped, format, terminal)
+}
+
+fn close(
+    answer: &Answer,
+    mut text: String,
+    (total, shown): (usize, usize),
+    skipped: usize,
+    format: Answers,
+    terminal: &mut Terminal,
+) -> Exit {
+    for unread in answer.unread.iter().take(20) {
+        terminal.note(&format!("error: {}: {}", unread.place, unread.message));
+    }
+    if shown < total {
         text.push_str(&format!(", {} shown", thousands(shown as u64)));
     }
     if skipped > 0 {

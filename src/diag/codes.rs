@@ -88,6 +88,7 @@ codes! {
     RP0204 204 Error "field of an unsupported type";
     RP0205 205 Warning "field pattern without a field";
     RP0206 206 Warning "object used as a value";
+    RP0207 207 Error "field of several types";
     RP0301 301 Error "value that does not fit its field";
     RP0302 302 Error "pattern or function on a field that is no string";
     RP0303 303 Error "condition that is not boolean";
@@ -102,6 +103,7 @@ codes! {
     RP0403 403 Error "argument of the wrong type";
     RP0404 404 Error "constant call that fails";
     RP0405 405 Error "function without a case-insensitive form";
+    RP0406 406 Error "function or column out of place";
     RP0501 501 Error "clause that can never match";
     RP0502 502 Warning "clause that always matches";
     RP0503 503 Warning "value longer than the field keeps";
@@ -127,6 +129,7 @@ codes! {
     RP0712 712 Note "exception list outside the pack";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
+    RP0803 803 Error "function unknown to a stack";
     RP0901 901 Error "deploy target";
     RP0902 902 Error "credentials of a target";
     RP0903 903 Error "Kibana that cannot be deployed to";
@@ -153,6 +156,13 @@ codes! {
     RP1102 1102 Warning "sequence without a maxspan";
     RP1103 1103 Warning "pipe that does not do what it says";
     RP1104 1104 Warning "item that can never match";
+    RP1201 1201 Warning "comparison that loses documents with several values";
+    RP1202 1202 Note "condition that drops documents without the field";
+    RP1203 1203 Warning "operator in a regular expression";
+    RP1204 1204 Warning "comment that swallows the limit";
+    RP1205 1205 Warning "rows without the id of their document";
+    RP1206 1206 Warning "column that is never read";
+    RP1207 1207 Warning "first value of a sorted field";
     RP1401 1401 Warning "exception that has ended or soon will";
     RP1402 1402 Warning "exception without a reason";
     RP1403 1403 Warning "exception that leaves no alert";

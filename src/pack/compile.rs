@@ -172,6 +172,7 @@ fn analyze(
         ecs: Some(ecs_of_stack(stack)),
         field_information: stack >= Version(8, 8, 0),
         tiebreaker_field: rule.tiebreaker_field().map(str::to_owned),
+        stack: Some(stack),
         ..Settings::default()
     };
     if let Some(field) = rule.event_category_override() {
@@ -329,8 +330,7 @@ fn not_supported(rule: &Rule, shape: Shape) -> Option<String> {
         return Some(reason.to_owned());
     }
     match shape {
-        Shape::Events | Shape::Sequence | Shape::Sample => None,
-        Shape::Table => Some("ES|QL tables are not supported yet".to_owned()),
+        Shape::Events | Shape::Table | Shape::Sequence | Shape::Sample => None,
     }
 }
 

@@ -46,7 +46,7 @@ impl<'a> Row<'a> {
 }
 
 /// The typed value of a scalar in a field of this type.
-fn typed(ty: &FieldType, scalar: &Scalar) -> Option<Value> {
+pub(super) fn typed(ty: &FieldType, scalar: &Scalar) -> Option<Value> {
     if !es::fits(ty, scalar) && ty.kind != Kind::Flattened {
         return None;
     }

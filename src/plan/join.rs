@@ -66,6 +66,11 @@ impl KeyValue {
             Value::Str(s) | Value::Version(s) => KeyValue::Str(s),
             Value::Date(nanos) => KeyValue::Date(nanos),
             Value::Ip(number) => KeyValue::Ip(number),
+            Value::Unsigned(u) => {
+                i64::try_from(u).map_or(KeyValue::Double((u as f64).to_bits()), KeyValue::Int)
+            }
+            // no field of a document holds these
+            Value::Period { .. } | Value::Duration(_) | Value::Point { .. } => return None,
         })
     }
 

@@ -7,6 +7,7 @@ pub mod join;
 mod nested;
 pub mod sample;
 pub mod sequence;
+pub mod table;
 
 pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
@@ -167,6 +168,8 @@ pub enum Stage {
     Sequence(Sequence),
     /// Finds events with a common key in any order; stands alone.
     Sample(Sample),
+    /// A pipeline over tables; it stands alone.
+    Table(Box<table::Pipeline>),
 }
 
 /// A query or rule, ready to run.
@@ -183,6 +186,14 @@ impl Plan {
     pub fn filter(&self) -> impl Iterator<Item = &Pred> {
         self.stages.iter().filter_map(|s| match s {
             Stage::Filter(p) => Some(p),
+            _ => None,
+        })
+    }
+
+    /// The pipeline, where the plan is one.
+    pub fn table(&self) -> Option<&table::Pipeline> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Table(pipeline) => Some(pipeline.as_ref()),
             _ => None,
         })
     }
@@ -265,6 +276,22 @@ impl Pred {
     /// Any of `preds`, joined as simply as possible.
     pub fn any(mut preds: Vec<Pred>) -> Pred {
         if preds.len() == 1 { preds.remove(0) } else { Pred::Or(preds) }
+    }
+
+    /// The same condition over fields that have other ids.
+    pub fn with_fields(self, id: &dyn Fn(FieldId) -> FieldId) -> Pred {
+        let all = |ps: Vec<Pred>| ps.into_iter().map(|p| p.with_fields(id)).collect();
+        match self {
+            Pred::And(ps) => Pred::And(all(ps)),
+            Pred::Or(ps) => Pred::Or(all(ps)),
+            Pred::Not(p) => Pred::Not(Box::new(p.with_fields(id))),
+            Pred::Leaf(mut leaf) => {
+                leaf.field = id(leaf.field);
+                Pred::Leaf(leaf)
+            }
+            // KQL, the only language inside another, has no scripts
+            other => other,
+        }
     }
 
     /// The complement.

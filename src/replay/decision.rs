@@ -2,6 +2,8 @@
 //! the event had.
 
 use super::RunRule;
+use crate::es::date::Nanos;
+use crate::plan::table::{Meta, Pipeline};
 use crate::plan::{Leaf, Nested, Pred, Row, Script, Trace, trace};
 use crate::value::Scalar;
 
@@ -77,6 +79,36 @@ fn items(rule: &RunRule, row: &Row<'_>) -> Decision {
             Pred::And(_) => t.parts.iter().for_each(|p| line(p, rule, 1, &mut out.lines)),
             _ => line(&t, rule, 1, &mut out.lines),
         }
+    }
+    out
+}
+
+/// Decides the conditions that a rule over tables puts to a single event.
+pub fn table(rule: &RunRule, pipeline: &Pipeline, row: &Row<'_>, meta: &Meta<'_>, now: Nanos) -> Decision {
+    let mut out = Decision { matched: true, ..Decision::default() };
+    for clause in pipeline.trace(row, meta, now) {
+        out.matched &= clause.result;
+        let Some(span) = clause.span else { continue };
+        let had: Vec<String> = clause
+            .fields
+            .iter()
+            .filter_map(|id| {
+                let name = &row.fields.get(*id)?.name;
+                let values: Vec<String> = row.cell(*id).values.iter().map(|v| format!("\"{v}\"")).collect();
+                Some(match values.len() {
+                    0 => format!("the event has no `{name}`"),
+                    1 => format!("`{name}` is {}", values.join("")),
+                    n => format!("`{name}` has {n} values: {}", values.join(", ")),
+                })
+            })
+            .collect();
+        let found = (!clause.result && !had.is_empty()).then(|| had.join("; "));
+        out.lines.push(Line {
+            depth: 0,
+            result: clause.result,
+            clause: one_line(span.slice(&rule.query)),
+            found,
+        });
     }
     out
 }

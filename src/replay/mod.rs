@@ -10,6 +10,7 @@ pub mod newterms;
 pub mod prefilter;
 pub mod query;
 pub mod records;
+pub mod table;
 
 pub use engine::{Alert, Engine, Evidence, Examined, Problem, ProblemKind, Report, RunRule};
 pub use members::MAX_MEMBERS;

@@ -86,7 +86,7 @@ impl Default for Limits {
 const EQL_SIZE: usize = 10;
 
 /// Source, record, and event within the record.
-type Place = (usize, u64, usize);
+pub(super) type Place = (usize, u64, usize);
 
 /// A document that matches.
 #[derive(Clone, Debug)]
@@ -310,7 +310,7 @@ fn number(s: &Scalar) -> Option<f64> {
 }
 
 /// Reads the documents, or those of some records only.
-fn each(
+pub(super) fn each(
     request: &Request<'_>,
     converter: &Converter,
     needs: &Needs,
@@ -363,7 +363,11 @@ fn each(
 }
 
 /// Looks through the documents for the types of fields that nothing else gives.
-fn look(request: &Request<'_>, converter: &Converter, bytes: &Arc<AtomicU64>) -> Result<Schema, Vec<Unread>> {
+pub(super) fn look(
+    request: &Request<'_>,
+    converter: &Converter,
+    bytes: &Arc<AtomicU64>,
+) -> Result<Schema, Vec<Unread>> {
     let by_mapping = Schema::new(request.mappings.clone());
     let by_catalog = schema(&request.mappings, None, true);
     let mut catalogs = request.catalogs == Catalogs::Always;

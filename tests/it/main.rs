@@ -14,6 +14,7 @@ mod bad_input;
 mod codes;
 mod deploy;
 mod diff;
+mod esql_reference;
 mod fake_kibana;
 mod generated_schema;
 mod output;

@@ -277,6 +277,8 @@ fn literal(v: &Value) -> Literal {
         Value::Str(s) | Value::Version(s) => Literal::Str(s.as_ref().into()),
         Value::Date(nanos) => Literal::Str(date::format(*nanos).into()),
         Value::Ip(number) => Literal::Str(ip::format(*number).into()),
+        // EQL has no other values
+        other => Literal::Str(crate::func::text(other).unwrap_or_default().into()),
     }
 }
 
