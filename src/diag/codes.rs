@@ -139,9 +139,9 @@ codes! {
     RP1023 1023 Warning "several words on a text field";
     RP1024 1024 Warning "two bounds on several values";
     RP1031 1031 Warning "clause that the target cannot say";
-    RP1101 1101 Warning "exception that has ended or soon will";
-    RP1102 1102 Warning "exception without a reason";
-    RP1104 1104 Warning "exception that leaves no alert";
+    RP1401 1401 Warning "exception that has ended or soon will";
+    RP1402 1402 Warning "exception without a reason";
+    RP1403 1403 Warning "exception that leaves no alert";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

@@ -36,7 +36,7 @@ fn ending(file: &ExceptionFile, item: &ExceptionItem, now: Nanos) -> Option<Diag
         let plural = if days == 1 { "" } else { "s" };
         (format!("the exception `{}` will end soon", item.name), format!("{days} day{plural} left"))
     };
-    let d = Diagnostic::new(Code::RP1101, message)
+    let d = Diagnostic::new(Code::RP1401, message)
         .at(file.span(&format!("{}/expire_time", item.pointer)), label)
         .help(if left <= 0 { "remove it, or extend it" } else { "extend it, or let it end" });
     Some(d.in_source(&file.source))
@@ -53,7 +53,7 @@ fn without_reason(file: &ExceptionFile, item: &ExceptionItem) -> Option<Diagnost
     if owned || has("comments") || has("description") {
         return None;
     }
-    let d = Diagnostic::new(Code::RP1102, format!("nobody says why the exception `{}` is right", item.name))
+    let d = Diagnostic::new(Code::RP1402, format!("nobody says why the exception `{}` is right", item.name))
         .at(file.span(&format!("{}/name", item.pointer)), "no comment, no description, no owner")
         .help("add a `comments` entry, a `description`, or a tag `owner:NAME`");
     Some(d.in_source(&file.source))
@@ -78,15 +78,15 @@ mod tests {
     fn an_end_in_the_past_or_soon_is_told_when_there_is_a_clock() {
         let item = "expire_time = \"2026-02-10T00:00:00.000Z\"\ntags = [\"owner:soc\"]";
         assert_eq!(findings_of(item, date::parse_value("2026-01-01T00:00:00Z")), []);
-        assert_eq!(findings_of(item, date::parse_value("2026-02-01T00:00:00Z")), [Code::RP1101]);
-        assert_eq!(findings_of(item, date::parse_value("2027-02-01T00:00:00Z")), [Code::RP1101]);
+        assert_eq!(findings_of(item, date::parse_value("2026-02-01T00:00:00Z")), [Code::RP1401]);
+        assert_eq!(findings_of(item, date::parse_value("2027-02-01T00:00:00Z")), [Code::RP1401]);
         assert_eq!(findings_of(item, None), []);
     }
 
     #[test]
     fn somebody_must_say_why() {
-        assert_eq!(findings_of("", None), [Code::RP1102]);
-        assert_eq!(findings_of("tags = [\"other\"]", None), [Code::RP1102]);
+        assert_eq!(findings_of("", None), [Code::RP1402]);
+        assert_eq!(findings_of("tags = [\"other\"]", None), [Code::RP1402]);
         assert_eq!(findings_of("description = \"SOC-1\"", None), []);
         assert_eq!(findings_of("comments = [{ comment = \"SOC-1\" }]", None), []);
     }

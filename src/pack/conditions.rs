@@ -154,7 +154,7 @@ impl Builder<'_> {
             && swallows(&item.json, plan, &self.fields)
         {
             let d = Diagnostic::new(
-                Code::RP1104,
+                Code::RP1403,
                 format!("this exception leaves no alert of `{}`", self.rule.name),
             )
             .at(place("/name"), "every event that the rule finds satisfies it")

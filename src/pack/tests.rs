@@ -303,7 +303,7 @@ fn exceptions_suppress_alerts_until_they_end() {
         item("entries = [{ field = \"event.action\", type = \"exists\", operator = \"included\" }]");
     assert_eq!(
         alerts(&with_exceptions("", &everything), &event("bot", january)),
-        (Some(false), "RP1104".to_owned())
+        (Some(false), "RP1403".to_owned())
     );
     let unknown = item("entries = [{ field = \"user.nam\", type = \"match\", value = \"x\" }]");
     assert_eq!(
