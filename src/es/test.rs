@@ -685,6 +685,10 @@ fn is_near(text: &str, own: &str, edits: u32) -> bool {
 /// Whether the tokens of a phrase occur so near to their places that `slop` moves bring them there: every
 /// place, less the token's own place in the phrase, lies within `slop` of every other one.
 fn is_sloppy_phrase(tokens: &[String], phrase: &[String], slop: usize) -> bool {
+    let times = |of: &[String], token: &String| of.iter().filter(|t| *t == token).count();
+    if phrase.iter().any(|p| times(tokens, p) < times(phrase, p)) {
+        return false;
+    }
     let mut places: Vec<(usize, usize, usize)> = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         let of = phrase.iter().enumerate().filter(|(_, p)| *p == token);
@@ -768,6 +772,38 @@ mod tests {
         assert!(refused(Kind::Keyword, Op::Term(Literal::Null, Case::Sensitive)));
         let range = Op::Range { lower: Some((Literal::Str("a".into()), true)), upper: None };
         assert!(refused(Kind::ConstantKeyword, range));
+    }
+
+    #[test]
+    fn a_sloppy_phrase_counts_moves_and_needs_each_word_by_itself() {
+        let near = |text: &str, slop| {
+            check(
+                Kind::Text,
+                Op::SloppyPhrase(Literal::Str("red big sun".into()), slop),
+                Scalar::Str(text.into()),
+            )
+        };
+        assert!(near("the red big sun", 0));
+        assert!(near("red very big sun", 1));
+        assert!(!near("red very very big sun", 1));
+        assert!(near("big red sun", 2));
+        assert!(!near("big red sun", 1));
+        assert!(!near("red sun", 50));
+        let twice = Op::SloppyPhrase(Literal::Str("tick tick".into()), 5);
+        assert!(check(Kind::Text, twice.clone(), Scalar::Str("tick and tick".into())));
+        assert!(!check(Kind::Text, twice, Scalar::Str("one tick".into())));
+    }
+
+    #[test]
+    fn fuzzy_words_are_edits_away() {
+        let near =
+            |kind, text: &str, edits| check(kind, Op::Fuzzy("cloud".into(), edits), Scalar::Str(text.into()));
+        assert!(near(Kind::Keyword, "clouds", 1));
+        assert!(near(Kind::Keyword, "colud", 1));
+        assert!(!near(Kind::Keyword, "Colud", 1));
+        assert!(near(Kind::Text, "a Cluod there", 1));
+        assert!(!near(Kind::Text, "clod o", 0));
+        assert!(refused(Kind::Long, Op::Fuzzy("4".into(), 1)));
     }
 
     #[test]

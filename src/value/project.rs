@@ -85,7 +85,8 @@ impl ProjectionBuilder {
                 }
             }
         }
-        Projection { slots: self.slots, nodes }
+        let has_objects = nodes.iter().any(|n| n.objects.is_some());
+        Projection { slots: self.slots, nodes, has_objects }
     }
 }
 
@@ -102,6 +103,8 @@ struct Node {
 pub struct Projection {
     slots: Vec<Access>,
     nodes: Vec<Node>,
+    /// Whether some slot collects objects, which costs a look at every dotted key.
+    has_objects: bool,
 }
 
 /// The collected cells of one document, by slot.
@@ -247,6 +250,9 @@ impl Projection {
 
     /// A dotted key that passes through a path of objects stands for an object there.
     fn split_objects(&self, nodes: &[usize], key: &str, value: &serde_json::Value, doc: &mut Document) {
+        if !self.has_objects {
+            return;
+        }
         let mut at: Vec<usize> = nodes.to_vec();
         let mut rest = key;
         while let Some((part, below)) = rest.split_once('.') {
@@ -262,6 +268,9 @@ impl Projection {
 
     /// Whether objects are collected at a node or on the way to it through a dotted key.
     fn collects_objects(&self, from: &[usize], key: &str) -> bool {
+        if !self.has_objects {
+            return false;
+        }
         let mut at: Vec<usize> = from.to_vec();
         key.split('.').any(|part| {
             at = at.iter().filter_map(|n| self.nodes.get(*n)?.children.get(part).copied()).collect();

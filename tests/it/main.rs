@@ -12,6 +12,7 @@
 mod architecture;
 mod bad_input;
 mod codes;
+mod compile;
 mod deploy;
 mod diff;
 mod esql_reference;

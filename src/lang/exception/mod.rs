@@ -140,6 +140,80 @@ impl ExceptionFile {
     }
 }
 
+/// What Kibana sets itself, and does not take.
+const SET_BY_KIBANA: &[&str] = &[
+    "_version",
+    "created_at",
+    "created_by",
+    "id",
+    "immutable",
+    "tie_breaker_id",
+    "updated_at",
+    "updated_by",
+    "version",
+];
+
+fn for_api(value: &Value, defaults: &[(&str, Value)]) -> Value {
+    let own = value.as_object().into_iter().flatten();
+    let mut out: serde_json::Map<String, Value> = own
+        .filter(|(key, _)| !SET_BY_KIBANA.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for (key, default) in defaults {
+        out.entry(*key).or_insert_with(|| default.clone());
+    }
+    out.into()
+}
+
+impl ExceptionList {
+    /// The container as the API of exception lists takes it.
+    pub fn container_json(&self) -> Value {
+        let name = self.container.get("name").cloned().unwrap_or_default();
+        for_api(
+            &self.container,
+            &[
+                ("namespace_type", self.namespace.as_str().into()),
+                ("description", name),
+                ("tags", Value::Array(Vec::new())),
+            ],
+        )
+    }
+
+    /// An item of the list as the API takes it: a name serves as its description, and times carry
+    /// milliseconds.
+    pub fn item_json(&self, item: &ExceptionItem) -> Value {
+        let mut out = for_api(
+            &item.json,
+            &[
+                ("list_id", self.id.as_str().into()),
+                ("type", "simple".into()),
+                ("namespace_type", self.namespace.as_str().into()),
+                ("description", item.name.as_str().into()),
+                ("tags", Value::Array(Vec::new())),
+                ("os_types", Value::Array(Vec::new())),
+                ("comments", Value::Array(Vec::new())),
+            ],
+        );
+        if let (Some(expires), Some(place)) = (item.expires, out.get_mut("expire_time"))
+            && let Ok(time) = jiff::Timestamp::from_nanosecond(expires)
+        {
+            *place = format!("{time:.3}").into();
+        }
+        let entries = out.get_mut("entries").and_then(Value::as_array_mut);
+        for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+            if entry.get("type").and_then(Value::as_str) != Some("nested") {
+                entry.entry("operator").or_insert_with(|| "included".into());
+            }
+            for inner in entry.get_mut("entries").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(inner) = inner.as_object_mut() {
+                    inner.entry("operator").or_insert_with(|| "included".into());
+                }
+            }
+        }
+        out
+    }
+}
+
 /// What an entry of its type lacks, and where.
 fn misfit(entry: &Value, at: &str) -> Option<(String, String)> {
     let kind = entry.get("type").and_then(Value::as_str)?;
@@ -206,6 +280,20 @@ value = "on-call"
         assert_eq!(list.items[0].name, "the on-call role");
         assert_eq!(list.items[0].expires, date::parse_value("2026-06-30T00:00:00Z"));
         assert_eq!(file.span("/exceptions/0/items/0/name").slice(FILE), "\"the on-call role\"");
+    }
+
+    #[test]
+    fn the_api_gets_every_default_and_times_with_milliseconds() {
+        let text = FILE.replace("operator = \"included\"\n", "").replace(".000Z", "Z");
+        let (file, found) = read(&text.replace("list_id =", "_version = \"x\"\nlist_id ="));
+        assert!(found.is_empty(), "{found:?}");
+        let list = &file.lists[0];
+        assert_eq!(list.container_json()["description"], "Break glass");
+        assert!(list.container_json().get("_version").is_none());
+        let item = list.item_json(&list.items[0]);
+        assert_eq!(item["expire_time"], "2026-06-30T00:00:00.000Z");
+        assert_eq!(item["entries"][0]["operator"], "included");
+        assert_eq!((item["list_id"].as_str(), item["type"].as_str()), (Some("break-glass"), Some("simple")));
     }
 
     #[test]

@@ -166,10 +166,17 @@ impl<'q> Checker<'q> {
             let spaced = matches!(&value.value, TermValue::Wildcard(_))
                 && value.value.to_string().contains(char::is_whitespace);
             if spaced && !field.is_pure_keyword() {
-                self.report([Diagnostic::new(Code::RP1005, "spaces split this pattern into alternatives")
+                let mut d = Diagnostic::new(Code::RP1005, "spaces split this pattern into alternatives")
                     .at(value.span, format!("`{name}` is of type `{}`", resolve::describe(field)))
                     .note("on a field that is no keyword, Kibana sends a pattern as a query string, where a space means `or`")
-                    .help("write a phrase in double quotes, or one pattern for each word joined by `and`")]);
+                    .help("write a phrase in double quotes, or one pattern for each word joined by `and`");
+                let text = value.value.to_string();
+                if let Some(word) = text.split_whitespace().find(|w| matches!(*w, "AND" | "OR" | "NOT")) {
+                    d = d.note(format!(
+                        "`{word}` is an operator there, also where KQL's own escape stands before it"
+                    ));
+                }
+                self.report([d]);
             }
         }
         let ask = if exists { Ask::Exists } else { Ask::Is(&value.value) };

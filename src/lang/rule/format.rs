@@ -73,7 +73,9 @@ pub fn format_query(language: Language, text: &str) -> Option<String> {
         Language::Lucene => {
             let query = lucene::parse(text).ok()?;
             let out = lucene::print(&query);
-            (lucene::parse(&out).ok().as_ref() == Some(&query)).then_some(out)?
+            // it has no layout over several lines yet, so a long one keeps its own
+            let fits = out.chars().count() <= WIDTH;
+            (fits && lucene::parse(&out).ok().as_ref() == Some(&query)).then_some(out)?
         }
         Language::Eql | Language::Esql => return None,
     };
