@@ -202,9 +202,8 @@ fn url_encode(text: &str, space: &str) -> String {
     let mut out = String::new();
     for b in text.bytes() {
         match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => out.push(char::from(b)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(b)),
             b' ' => out.push_str(space),
-            b'~' if space == "%20" => out.push('~'),
             b => drop(write!(out, "%{b:02X}")),
         }
     }

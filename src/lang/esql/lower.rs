@@ -15,6 +15,7 @@ use crate::plan::table::{
 use crate::schema::Schema;
 use crate::source::Span;
 use crate::value::{ColumnType, Datum, Value};
+use rustc_hash::FxHashMap;
 
 /// The most rows of an answer, and how many without a LIMIT.
 const MAX_ROWS: usize = 10_000;
@@ -395,6 +396,7 @@ impl<'a> Lowering<'a> {
             }
         };
         let mut place: Vec<(usize, usize, usize)> = Vec::new();
+        let mut held: FxHashMap<usize, usize> = FxHashMap::default();
         let mut wild = false;
         for (i, pattern) in patterns.iter().enumerate() {
             wild |= pattern.exact().is_none();
@@ -412,10 +414,13 @@ impl<'a> Lowering<'a> {
                 });
             }
             for at in self.matching(pattern) {
-                match place.iter_mut().find(|(c, _, _)| *c == at) {
-                    Some(held) if held.1 <= rank(pattern) => *held = (at, rank(pattern), i),
+                match held.get(&at).and_then(|n| place.get_mut(*n)) {
+                    Some(known) if known.1 <= rank(pattern) => *known = (at, rank(pattern), i),
                     Some(_) => {}
-                    None => place.push((at, rank(pattern), i)),
+                    None => {
+                        held.insert(at, place.len());
+                        place.push((at, rank(pattern), i));
+                    }
                 }
             }
         }
