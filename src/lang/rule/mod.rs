@@ -6,6 +6,7 @@ mod kind;
 mod string;
 mod structure;
 mod window;
+pub mod write;
 
 pub use document::{Document, MAX_BYTES, Node};
 pub use kind::RuleType;
