@@ -9,6 +9,7 @@ mod fields;
 mod files;
 mod generate;
 mod git;
+mod import;
 mod init;
 mod new;
 mod pack;
@@ -79,7 +80,13 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("diff [REV[..REV]]", "what a change would do"),
         ],
     ),
-    ("Ship", &[("generate [RULE...]", "write Detection Engine JSON")]),
+    (
+        "Ship",
+        &[
+            ("generate [RULE...]", "write Detection Engine JSON"),
+            ("import FILE...", "rules of Kibana into files"),
+        ],
+    ),
     ("Set up", &[("init [DIR]", "scaffold a pack")]),
 ];
 
@@ -142,6 +149,7 @@ enum Verb {
     Test(test::TestArgs),
     Ci(ci::CiArgs),
     Generate(generate::GenerateArgs),
+    Import(import::ImportArgs),
     Init(init::InitArgs),
     Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
@@ -167,7 +175,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fmt", "fixture", "deploy", "plan", "pull", "compile", "dev", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -217,6 +225,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Test(args) => test::run(args, terminal),
         Verb::Ci(args) => ci::run(args, terminal),
         Verb::Generate(args) => generate::run(args, terminal),
+        Verb::Import(args) => import::run(args, terminal),
         Verb::Init(args) => init::run(args, terminal),
         Verb::Query(args) => query::run(args, terminal),
         Verb::Replay(args) => replay::run(args, terminal),

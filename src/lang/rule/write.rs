@@ -73,6 +73,17 @@ pub fn document(tables: &[(&str, &Map<String, Value>)]) -> String {
     out
 }
 
+/// Lists of tables, each as `[[name]]`.
+pub fn lists(root: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    for (name, list) in root {
+        for entry in list.as_array().into_iter().flatten().filter_map(Value::as_object) {
+            table(&mut out, &key(name), "[[", entry);
+        }
+    }
+    out
+}
+
 fn table(out: &mut String, path: &str, bracket: &str, map: &Map<String, Value>) {
     let mut entries: Vec<(&String, &Value)> = map.iter().collect();
     entries.sort_by(|a, b| a.0.cmp(b.0));
@@ -234,17 +245,39 @@ pub fn with_key(text: &str, table: &str, name: &str, new: &Value) -> Result<Stri
     edit(text, table, |t| set(t, name, None, new))
 }
 
-/// Edits a top-level table of a file, whatever its line ends.
+/// An existing file with a key above all tables, or a table itself, changed from `old`.
+///
+/// # Errors
+/// When the text is no TOML.
+pub fn with_root(text: &str, name: &str, old: Option<&Value>, new: &Value) -> Result<String, WriteError> {
+    edit_document(text, |d| {
+        set(d.as_item_mut(), name, old, new);
+        Ok(())
+    })
+}
+
+/// Edits a top-level table of a file.
 fn edit(text: &str, table: &str, change: impl FnOnce(&mut Item)) -> Result<String, WriteError> {
+    edit_document(text, |document| {
+        let item = document.entry(table).or_insert_with(|| Item::Table(Table::new()));
+        if !item.is_table_like() {
+            return Err(WriteError::NoTable(table.to_owned()));
+        }
+        change(item);
+        Ok(())
+    })
+}
+
+/// Edits a file, whatever its line ends.
+fn edit_document(
+    text: &str,
+    change: impl FnOnce(&mut DocumentMut) -> Result<(), WriteError>,
+) -> Result<String, WriteError> {
     let crlf = text.contains("\r\n");
     let unix = if crlf { text.replace("\r\n", "\n") } else { text.to_owned() };
     let mut document: DocumentMut =
         unix.parse().map_err(|e: toml_edit::TomlError| WriteError::Toml(e.message().to_owned()))?;
-    let item = document.entry(table).or_insert_with(|| Item::Table(Table::new()));
-    if !item.is_table_like() {
-        return Err(WriteError::NoTable(table.to_owned()));
-    }
-    change(item);
+    change(&mut document)?;
     let out = document.to_string();
     Ok(if crlf { out.replace('\n', "\r\n") } else { out })
 }
