@@ -122,6 +122,7 @@ codes! {
     RP0709 709 Error "stale generated file";
     RP0710 710 Error "generated rule that Kibana would refuse";
     RP0711 711 Error "no pack here";
+    RP0716 716 Error "unusable field catalogue";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
     RP1001 1001 Warning "value without a field";
@@ -131,6 +132,8 @@ codes! {
     RP1005 1005 Warning "spaces inside a wildcard value";
     RP1006 1006 Warning "keyword at the edge of a value";
     RP1007 1007 Warning "range on a string field";
+    RP1301 1301 Warning "credential in a rule or fixture";
+    RP1302 1302 Warning "account id that may be real";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

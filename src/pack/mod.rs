@@ -13,7 +13,7 @@ mod select;
 pub use cases::{Case, Expect, ExpectedAlert, TestEvent, TestFile};
 pub use catalog::{Sources, datasets};
 pub use compile::{CompiledRule, Unchecked};
-pub use config::{AWS_PACKAGE, Catalogue, Config, Ids, Level, LevelRule, VersionSource};
+pub use config::{AWS_PACKAGE, Catalogue, CatalogueSource, Config, Ids, Level, LevelRule, VersionSource};
 
 use crate::diag::{Code, Diagnostic};
 use crate::lang::rule::Rule;
@@ -82,7 +82,24 @@ impl Pack {
             }
         };
         match Config::read(CONFIG, bytes) {
-            (Some(config), found) => Ok(Pack::with(root, config, String::new(), found)),
+            (Some(mut config), mut found) => {
+                let read = |path: &str| {
+                    let file = root.join(path);
+                    if !file.is_file() {
+                        return Err("no such file".to_owned());
+                    }
+                    if !files::stays_below(root, &file) {
+                        return Err("it leads out of the pack".to_owned());
+                    }
+                    read_file(&file)
+                };
+                let wrong = config.load_catalogues(&read);
+                if !wrong.is_empty() {
+                    found.extend(wrong);
+                    return Err(found);
+                }
+                Ok(Pack::with(root, config, String::new(), found))
+            }
             (None, found) => Err(found),
         }
     }
