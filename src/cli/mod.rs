@@ -7,6 +7,7 @@ mod diff;
 mod explain;
 mod fields;
 mod files;
+mod fixture;
 mod generate;
 mod git;
 mod import;
@@ -62,6 +63,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("new NAME", "start a rule and its test"),
             ("fields [PATTERN]", "look up fields and types"),
             ("explain CODE|RULE [EVENT]", "a code, a rule, a decision"),
+            ("fixture INPUT...", "an event of logs into a test"),
         ],
     ),
     (
@@ -157,6 +159,7 @@ enum Verb {
     Convert(convert::ConvertArgs),
     Explain(explain::ExplainArgs),
     Fields(fields::FieldsArgs),
+    Fixture(fixture::FixtureArgs),
     /// Completions for your shell, printed
     Completions {
         /// The shell
@@ -175,7 +178,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "deploy", "plan", "pull", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fmt", "deploy", "plan", "pull", "compile", "dev", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -233,6 +236,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Convert(args) => convert::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),
+        Verb::Fixture(args) => fixture::run(args, terminal),
         Verb::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut command(), "rulepack", &mut out);

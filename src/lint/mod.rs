@@ -1,6 +1,8 @@
 //! Everything that `rulepack validate` has to say about a selection of rules: the findings of each,
 //! and, counted for the whole, what was not checked or will not run.
 
+mod secrets;
+
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::pack::{CompiledRule, Pack, RuleFile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +49,7 @@ pub fn validate(pack: &Pack, selection: &[&RuleFile]) -> Validation {
     let mut found: Vec<Diagnostic> = pack.diagnostics.clone();
     found.extend(selection.iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.iter().cloned()));
     found.extend(rules.iter().flat_map(|r| r.diagnostics.iter().cloned()));
+    found.extend(secrets::check(pack, selection));
     crate::diag::sort(&mut found);
     found.extend(without_catalogue(pack, &rules));
     found.extend(not_supported(&rules));

@@ -144,6 +144,8 @@ pub struct Config {
     pub baseline: Option<String>,
     /// The lowest rule severity from which tests are required.
     pub tests_required_from: Option<String>,
+    /// Account ids that may stand in rules and fixtures.
+    pub accounts: Vec<String>,
     /// Levels of findings, in the order of the file.
     pub levels: Vec<LevelRule>,
     /// The file, for what is read later (`[target.*]`); `None` for a folder without one.
@@ -169,6 +171,7 @@ impl Config {
             catalogues: builtin_catalogues(),
             baseline: None,
             tests_required_from: None,
+            accounts: Vec::new(),
             levels: Vec::new(),
             document: None,
         }
@@ -300,6 +303,9 @@ impl Reader<'_> {
         if self.text("/pack/version") == Some("lock") {
             config.version = VersionSource::Lock;
         }
+        let accounts = self.document.json().pointer("/lint/accounts").and_then(Value::as_array);
+        config.accounts =
+            accounts.into_iter().flatten().filter_map(|a| Some(a.as_str()?.to_owned())).collect();
         config.tests_required_from = self.text("/lint/tests_required_from").map(str::to_owned);
         config.unknown = match self.text("/schemas/unknown") {
             Some("error") => Severity::Error,

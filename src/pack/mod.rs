@@ -227,6 +227,27 @@ impl Pack {
         self.files.iter().find(|f| f.name == name)?.rule.as_ref()
     }
 
+    /// The files of tests and fixtures, with the path that people see and where they are. A folder
+    /// without a configuration has none.
+    pub fn event_files(&self) -> Vec<(String, PathBuf)> {
+        if self.config.document.is_none() {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        for name in [&self.config.tests, &self.config.fixtures] {
+            let folder = self.root.join(name);
+            if folder.is_dir() {
+                let shown = self.shown(name);
+                let (entries, _) = files::walk(&self.root, &folder, &shown, &|_| true);
+                out.extend(entries.into_iter().map(|e| (format!("{shown}/{}", e.name), e.path)));
+            }
+        }
+        // one folder may lie in the other
+        out.sort();
+        out.dedup_by(|a, b| a.1 == b.1);
+        out
+    }
+
     /// Reads a file below the fixtures folder. `path` is as tests have it.
     ///
     /// # Errors

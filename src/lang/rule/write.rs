@@ -84,6 +84,12 @@ pub fn lists(root: &Map<String, Value>) -> String {
     out
 }
 
+/// One table of a list, as `[[name]]`, its keys in the order that they have.
+pub fn entry(name: &str, map: &Map<String, Value>) -> String {
+    let lines = map.iter().map(|(k, v)| format!("{} = {}\n", key(k), value(k, v)));
+    format!("[[{}]]\n{}", key(name), lines.collect::<String>())
+}
+
 fn table(out: &mut String, path: &str, bracket: &str, map: &Map<String, Value>) {
     let mut entries: Vec<(&String, &Value)> = map.iter().collect();
     entries.sort_by(|a, b| a.0.cmp(b.0));
