@@ -251,7 +251,12 @@ impl<'p> Importer<'p> {
             .into_iter()
             .filter(|k| new.get(*k).is_some_and(|v| !is_default(k, v)) && old.get(*k) != new.get(*k));
         let held: Vec<String> = held.map(str::to_owned).collect();
-        new.retain(|k, v| old.contains_key(k) || !is_default(k, v));
+        let sectioned = new.get("note").and_then(Value::as_str).is_some_and(has_setup);
+        if sectioned && !new.contains_key("setup") {
+            // without the key, `generate` would take the section out of the note
+            new.insert("setup".to_owned(), "".into());
+        }
+        new.retain(|k, v| old.contains_key(k) || !is_default(k, v) || (k == "setup" && sectioned));
         old.retain(|k, v| new.contains_key(k) || !is_default(k, v));
         default_techniques(&mut new);
         if let (Some(a), Some(b)) = (old.get("actions"), new.get("actions"))

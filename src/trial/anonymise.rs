@@ -3,7 +3,7 @@
 //! belongs together still does.
 
 use regex_automata::meta::Regex;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
@@ -68,6 +68,8 @@ pub struct Anonymiser {
     /// Text that a rule compares with: a value that stands in it is kept, or the rule would miss it.
     kept: String,
     replaced: FxHashMap<(Sort, String), String>,
+    /// What stands for something: no two values may become one.
+    given: FxHashSet<(Sort, String)>,
     /// How many values of a kind with a prefix there are.
     used: FxHashMap<String, usize>,
     /// Names that stood in a place of names, and so are names wherever they are a whole value.
@@ -159,29 +161,30 @@ const IAM: [(&str, &str); 11] = [
 ];
 
 struct Patterns {
-    arn: Option<Regex>,
+    /// Everything in one, so that what stands for something is not looked at again. The groups: ARN,
+    /// e-mail, key id, resource id, pair of a rendering (`userName=…`), address, account id.
+    all: Option<Regex>,
     mail: Option<Regex>,
-    key: Option<Regex>,
     resource: Option<Regex>,
-    address: Option<Regex>,
-    account: Option<Regex>,
-    pair: Option<Regex>,
 }
 
+const MAIL: &str = r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+";
+const RESOURCE: &str = r"\b(?:i|vpc|vpce|subnet|sg|sgr|eni|vol|ami|snap|rtb|igw|acl|lt|eipalloc|eipassoc|nat|tgw)-(?:[0-9a-f]{17}|[0-9a-f]{8})\b";
+
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
-    let new = |p: &str| Regex::new(p).ok();
+    let groups = [
+        r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(?:[0-9]{12}|aws)?:[A-Za-z0-9_+=,.@/:*-]+",
+        MAIL,
+        r"\b(?:AKIA|ASIA|AIDA|AROA|AGPA|ANPA|ANVA|AIPA|APKA|ABIA|ACCA|ASCA)[A-Z0-9]{12,124}\b",
+        RESOURCE,
+        r"[{ ,](?:userName|roleName|groupName|policyName|roleSessionName|instanceProfileName|bucketName)=[^,}=]+",
+        r"[0-9A-Fa-f:.]*[0-9A-Fa-f]+[:.][0-9A-Fa-f:.]+",
+        r"\b[0-9]{12}\b",
+    ];
     Patterns {
-        arn: new(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(?:[0-9]{12}|aws)?:[A-Za-z0-9_+=,.@/:*-]+"),
-        mail: new(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),
-        key: new(r"\b(?:AKIA|ASIA|AIDA|AROA|AGPA|ANPA|ANVA|AIPA|APKA|ABIA|ACCA|ASCA)[A-Z0-9]{12,124}\b"),
-        resource: new(
-            r"\b(?:i|vpc|vpce|subnet|sg|sgr|eni|vol|ami|snap|rtb|igw|acl|lt|eipalloc|eipassoc|nat|tgw)-(?:[0-9a-f]{17}|[0-9a-f]{8})\b",
-        ),
-        address: new(r"[0-9A-Fa-f:.]*[0-9A-Fa-f]+[:.][0-9A-Fa-f:.]+"),
-        account: new(r"\b[0-9]{12}\b"),
-        pair: new(
-            r"[{ ,](?:userName|roleName|groupName|policyName|roleSessionName|instanceProfileName|bucketName)=[^,}=]+",
-        ),
+        all: Regex::new(&format!("({})", groups.join(")|("))).ok(),
+        mail: Regex::new(MAIL).ok(),
+        resource: Regex::new(RESOURCE).ok(),
     }
 });
 
@@ -266,41 +269,55 @@ impl Anonymiser {
             let same = serde_json::from_str::<Value>(text).is_ok_and(|before| before.to_string() == changed);
             return if same { text.to_owned() } else { changed };
         }
-        let agent = lower.contains("agent") || path.contains("user_agent");
-        let mut out = text.to_owned();
-        let p = &*PATTERNS;
-        out = each(p.arn.as_ref(), &out, &mut |arn| self.arn(arn));
-        out = each(p.mail.as_ref(), &out, &mut |mail| self.mail(mail));
-        out = each(p.key.as_ref(), &out, &mut |key| self.key(key));
-        out = each(p.resource.as_ref(), &out, &mut |id| self.resource(id));
-        if !agent {
-            out = each(p.address.as_ref(), &out, &mut |token| {
-                let trimmed = token.trim_end_matches([':', '.']);
-                match trimmed.parse::<IpAddr>() {
-                    Ok(address) => self.address(trimmed, address) + token.get(trimmed.len()..).unwrap_or(""),
-                    Err(_) => token.to_owned(),
-                }
-            });
-        }
-        out = each(p.account.as_ref(), &out, &mut |id| {
-            let known = self.replaced.contains_key(&(Sort::Account, id.to_owned()));
-            if known { self.account(id) } else { id.to_owned() }
-        });
-        // the rendering of parameters as text, and the session behind a principal's id
-        out = each(p.pair.as_ref(), &out, &mut |pair| {
-            let Some((key, value)) = pair.split_once('=') else { return pair.to_owned() };
-            let kind = NAMED.iter().find(|(k, _)| key.ends_with(k)).map_or("name", |(_, kind)| kind);
-            format!("{key}={}", self.name(kind, value))
-        });
-        if let Some((principal, session)) = out.split_once(':')
+        // the session behind a principal's id
+        if let Some((principal, session)) = text.split_once(':')
             && lower.ends_with("id")
             && principal.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             && !session.is_empty()
         {
+            let principal = if principal.len() < 16 { principal.to_owned() } else { self.key(principal) };
             let session = self.name("session", session);
-            out = format!("{principal}:{session}");
+            return format!("{principal}:{session}");
         }
+        // versions of browsers look like addresses
+        let agent = lower.contains("agent") || path.contains("user_agent");
+        let mut out = String::with_capacity(text.len());
+        let mut end = 0;
+        for found in PATTERNS.all.iter().flat_map(|p| p.captures_iter(text)) {
+            let Some((group, span)) = (1..=7).find_map(|g| Some((g, found.get_group(g)?))) else { continue };
+            out.push_str(text.get(end..span.start).unwrap_or(""));
+            end = span.end;
+            let part = text.get(span.start..span.end).unwrap_or("");
+            let new = match group {
+                1 => self.arn(part),
+                2 => self.mail(part),
+                3 => self.key(part),
+                4 => self.resource(part),
+                5 => self.pair(part),
+                6 if !agent => self.addresses(part),
+                7 if self.replaced.contains_key(&(Sort::Account, part.to_owned())) => self.account(part),
+                _ => part.to_owned(),
+            };
+            out.push_str(&new);
+        }
+        out.push_str(text.get(end..).unwrap_or(""));
         out
+    }
+
+    /// `userName=bob` in parameters that are rendered as text.
+    fn pair(&mut self, pair: &str) -> String {
+        let Some((key, value)) = pair.split_once('=') else { return pair.to_owned() };
+        let kind = NAMED.iter().find(|(k, _)| key.ends_with(k)).map_or("name", |(_, kind)| kind);
+        format!("{key}={}", self.name(kind, value))
+    }
+
+    /// What may be an address, and marks of the sentence behind it.
+    fn addresses(&mut self, token: &str) -> String {
+        let trimmed = token.trim_end_matches([':', '.']);
+        match trimmed.parse::<IpAddr>() {
+            Ok(address) => self.address(trimmed, address) + token.get(trimmed.len()..).unwrap_or(""),
+            Err(_) => token.to_owned(),
+        }
     }
 
     /// What stands for a value: `new`, unless the rule asks for the value itself.
@@ -310,8 +327,19 @@ impl Anonymiser {
             return known.clone();
         }
         let new = if self.kept.contains(old) { old } else { new };
+        self.given.insert((sort, new.to_owned()));
         self.replaced.insert(key, new.to_owned());
         new.to_owned()
+    }
+
+    /// Keeps a value of documentation, unless it stands for another value already.
+    fn keep(&mut self, sort: Sort, old: &str) -> Option<String> {
+        let key = (sort, old.to_owned());
+        match self.replaced.get(&key) {
+            Some(known) => Some(known.clone()),
+            None if self.given.contains(&key) => None,
+            None => Some(self.replace(sort, old, old)),
+        }
     }
 
     /// The next number of a kind, from 0.
@@ -331,15 +359,22 @@ impl Anonymiser {
         }
         // a value that is there already may be what comes next
         let mut new = make(self.next(kind));
-        while new == old || self.replaced.contains_key(&(sort, new.clone())) {
+        while new == old || self.taken(sort, &new) {
             new = make(self.next(kind));
         }
         self.replace(sort, old, &new)
     }
 
+    fn taken(&self, sort: Sort, value: &str) -> bool {
+        let key = (sort, value.to_owned());
+        self.replaced.contains_key(&key) || self.given.contains(&key)
+    }
+
     fn account(&mut self, id: &str) -> String {
-        if is_documentation_account(id) {
-            return self.replace(Sort::Account, id, id);
+        if is_documentation_account(id)
+            && let Some(kept) = self.keep(Sort::Account, id)
+        {
+            return kept;
         }
         self.fresh(Sort::Account, id, "account", |n| match ACCOUNTS.get(n) {
             Some(id) => (*id).to_owned(),
@@ -348,8 +383,10 @@ impl Anonymiser {
     }
 
     fn key(&mut self, id: &str) -> String {
-        if id.ends_with("EXAMPLE") {
-            return self.replace(Sort::Key, id, id);
+        if id.ends_with("EXAMPLE")
+            && let Some(kept) = self.keep(Sort::Key, id)
+        {
+            return kept;
         }
         let prefix = id.get(..4).unwrap_or("AKIA").to_owned();
         let length = id.len();
@@ -364,8 +401,10 @@ impl Anonymiser {
 
     fn resource(&mut self, id: &str) -> String {
         let Some((prefix, hex)) = id.rsplit_once('-') else { return id.to_owned() };
-        if hex.starts_with("0123456") {
-            return self.replace(Sort::Resource, id, id);
+        if hex.starts_with("0123456")
+            && let Some(kept) = self.keep(Sort::Resource, id)
+        {
+            return kept;
         }
         let width = hex.len();
         self.fresh(Sort::Resource, id, prefix, |n| {
@@ -378,8 +417,10 @@ impl Anonymiser {
 
     fn mail(&mut self, mail: &str) -> String {
         let domain = mail.rsplit('@').next().unwrap_or("");
-        if ["example.com", "example.org", "example.net"].iter().any(|d| domain.ends_with(d)) {
-            return self.replace(Sort::Mail, mail, mail);
+        if ["example.com", "example.org", "example.net"].iter().any(|d| domain.ends_with(d))
+            && let Some(kept) = self.keep(Sort::Mail, mail)
+        {
+            return kept;
         }
         self.fresh(Sort::Mail, mail, "mail", |n| format!("person-{}@example.com", n + 1))
     }
@@ -397,17 +438,12 @@ impl Anonymiser {
     }
 
     fn address(&mut self, text: &str, address: IpAddr) -> String {
+        if is_documentation_address(address)
+            && let Some(kept) = self.keep(Sort::Address, text)
+        {
+            return kept;
+        }
         let (kind, make): (&str, fn(usize) -> String) = match address {
-            IpAddr::V4(a)
-                if a.is_loopback() || a.is_unspecified() || a.is_broadcast() || a.is_documentation() =>
-            {
-                return self.replace(Sort::Address, text, text);
-            }
-            IpAddr::V6(a)
-                if a.is_loopback() || a.is_unspecified() || a.segments().starts_with(&[0x2001, 0xdb8]) =>
-            {
-                return self.replace(Sort::Address, text, text);
-            }
             // rules tell private from public, so what is private stays so
             IpAddr::V4(a) if a.octets().first() == Some(&10) => ("10", |n| offset([10, 0, 0, 1], n)),
             IpAddr::V4(a) if a.octets().first() == Some(&172) && a.is_private() => {
@@ -537,18 +573,22 @@ impl Anonymiser {
     }
 }
 
-/// Replaces every match of a pattern.
-fn each(pattern: Option<&Regex>, text: &str, change: &mut dyn FnMut(&str) -> String) -> String {
-    let Some(pattern) = pattern else { return text.to_owned() };
-    let mut out = String::with_capacity(text.len());
-    let mut end = 0;
-    for found in pattern.find_iter(text) {
-        out.push_str(text.get(end..found.start()).unwrap_or(""));
-        out.push_str(&change(text.get(found.range()).unwrap_or("")));
-        end = found.end();
+/// Whether an address tells nothing: those of documentation and of the machine itself, and the first of
+/// each private network, which stand for private addresses here.
+fn is_documentation_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => {
+            a.is_loopback()
+                || a.is_unspecified()
+                || a.is_broadcast()
+                || a.is_documentation()
+                || matches!(
+                    a.octets(),
+                    [10, 0, 0, _] | [172, 16, 0, _] | [192, 168, 0, _] | [169, 254, 0, _] | [198, 18, ..]
+                )
+        }
+        IpAddr::V6(a) => a.is_loopback() || a.is_unspecified() || a.segments().starts_with(&[0x2001, 0xdb8]),
     }
-    out.push_str(text.get(end..).unwrap_or(""));
-    out
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -81,10 +81,9 @@ fn unknown_fields_are_kept_and_generated_again() {
     json["new_field"] = json!({"deep": [1, {"x": 2.5}]});
     json["severity"] = json!("apocalyptic");
     let out = import(&pack, json).unwrap();
-    assert_eq!(
-        out.kept,
-        ["/rule/severity", "/rule/new_field"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>()
-    );
+    let mut kept = out.kept.clone();
+    kept.sort();
+    assert_eq!(kept, ["/rule/new_field", "/rule/severity"]);
     let back = generated(&out.text);
     assert_eq!(back["new_field"], json!({"deep": [1, {"x": 2.5}]}));
     assert_eq!(back["severity"], "apocalyptic");

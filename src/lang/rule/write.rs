@@ -109,20 +109,23 @@ fn table(out: &mut String, path: &str, bracket: &str, map: &Map<String, Value>) 
         let _ = writeln!(out, "{}{} = {}", if alone { "\n" } else { "" }, key(k), value(k, v));
     }
     let (lists, single): (Vec<_>, Vec<_>) = tables.into_iter().partition(|(_, v)| v.is_array());
-    // what a rule is about in ATT&CK comes first
-    let lists =
-        lists.iter().filter(|(k, _)| *k == "threat").chain(lists.iter().filter(|(k, _)| *k != "threat"));
-    for (k, v) in lists {
+    // what a rule is about in ATT&CK comes first, and the list before its items
+    let list = |out: &mut String, k: &str, v: &Value| {
         let path = format!("{path}.{}", key(k));
         for entry in v.as_array().into_iter().flatten().filter_map(Value::as_object) {
             table(out, &path, "[[", entry);
         }
-    }
-    for (k, v) in single {
+    };
+    let one = |out: &mut String, k: &str, v: &Value| {
         if let Some(below) = v.as_object() {
             table(out, &format!("{path}.{}", key(k)), "[", below);
         }
-    }
+    };
+    let first = |k: &str| k == "threat" || k == "container";
+    single.iter().filter(|(k, _)| first(k)).for_each(|(k, v)| one(out, k, v));
+    lists.iter().filter(|(k, _)| first(k)).for_each(|(k, v)| list(out, k, v));
+    lists.iter().filter(|(k, _)| !first(k)).for_each(|(k, v)| list(out, k, v));
+    single.iter().filter(|(k, _)| !first(k)).for_each(|(k, v)| one(out, k, v));
 }
 
 /// Whether a value stands below a header of its own.
