@@ -44,7 +44,8 @@ pub fn exceptions(
     existing: &dyn Fn(&str) -> Option<String>,
 ) -> (Vec<SideFile>, Vec<Refused>) {
     let id = |m: &Map<String, Value>| m.get("list_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut by_list: BTreeMap<String, (Option<&Map<String, Value>>, Vec<Value>)> = BTreeMap::new();
+    type List<'m> = (Option<&'m Map<String, Value>>, Vec<Value>);
+    let mut by_list: BTreeMap<String, List<'_>> = BTreeMap::new();
     for list in lists {
         by_list.entry(id(list)).or_default().0 = Some(list);
     }

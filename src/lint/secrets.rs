@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 /// The largest file that is looked through, in bytes.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The most findings of a kind in one file: one is enough to have a look.
 const MAX_FINDINGS: usize = 20;
@@ -42,31 +42,16 @@ pub(super) fn check(pack: &Pack, selection: &[&RuleFile]) -> Vec<Diagnostic> {
         selection.iter().filter_map(|f| Some(Arc::clone(&f.rule.as_ref()?.source))).collect();
     let mut found: Vec<Diagnostic> = rules.par_iter().flat_map_iter(|s| text(s, allowed)).collect();
     if selection.len() == pack.files.len() {
-        let files = pack.event_files();
-        let more: Vec<Diagnostic> = files
-            .par_iter()
-            .filter_map(|(name, path)| {
-                let size = std::fs::metadata(path).ok()?.len();
-                let read = || String::from_utf8(std::fs::read(path).ok()?).ok();
-                let text = if size > MAX_BYTES as u64 { None } else { read() }?;
-                Some((name, text))
-            })
-            .flat_map_iter(|(name, content)| {
-                if !suspicious(&content, allowed) {
-                    return Vec::new();
-                }
-                text(&Arc::new(Source::new(name.as_str(), content)), allowed)
-            })
-            .collect();
-        found.extend(more);
+        found.extend(pack.each_text(MAX_BYTES, |name, content| {
+            // a source of a text costs more than a look at it
+            if matches(&content, allowed).is_empty() {
+                return Vec::new();
+            }
+            text(&Arc::new(Source::new(name, content)), allowed)
+        }));
     }
     crate::diag::sort(&mut found);
     found
-}
-
-/// Whether there is anything to find, without making a source of it.
-fn suspicious(text: &str, allowed: &[String]) -> bool {
-    !matches(text, allowed).is_empty()
 }
 
 type Found = (Code, String, Span);

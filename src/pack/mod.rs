@@ -227,25 +227,33 @@ impl Pack {
         self.files.iter().find(|f| f.name == name)?.rule.as_ref()
     }
 
-    /// The files of tests and fixtures, with the path that people see and where they are. A folder
-    /// without a configuration has none.
-    pub fn event_files(&self) -> Vec<(String, PathBuf)> {
+    /// Looks at the text of each test and fixture, in parallel: the path that people see, and the text.
+    /// Left out are files that are no text or have more than `limit` bytes. A folder without a
+    /// configuration has neither tests nor fixtures.
+    pub fn each_text<T: Send>(&self, limit: u64, look: impl Fn(&str, String) -> Vec<T> + Sync) -> Vec<T> {
         if self.config.document.is_none() {
             return Vec::new();
         }
-        let mut out = Vec::new();
+        let mut all: Vec<(String, PathBuf)> = Vec::new();
         for name in [&self.config.tests, &self.config.fixtures] {
             let folder = self.root.join(name);
             if folder.is_dir() {
                 let shown = self.shown(name);
                 let (entries, _) = files::walk(&self.root, &folder, &shown, &|_| true);
-                out.extend(entries.into_iter().map(|e| (format!("{shown}/{}", e.name), e.path)));
+                all.extend(entries.into_iter().map(|e| (format!("{shown}/{}", e.name), e.path)));
             }
         }
         // one folder may lie in the other
-        out.sort();
-        out.dedup_by(|a, b| a.1 == b.1);
-        out
+        all.sort();
+        all.dedup_by(|a, b| a.1 == b.1);
+        all.par_iter()
+            .flat_map_iter(|(name, path)| {
+                let small = std::fs::metadata(path).is_ok_and(|m| m.len() <= limit);
+                let read = || String::from_utf8(std::fs::read(path).ok()?).ok();
+                let text = if small { read() } else { None };
+                text.map_or_else(Vec::new, |text| look(name, text))
+            })
+            .collect()
     }
 
     /// Reads a file below the fixtures folder. `path` is as tests have it.

@@ -68,7 +68,7 @@ fn a_catalogue_makes_fields_checked() {
     s.write("schemas/okta.system.tsv", "nonsense\n");
     let ran = s.run(&["validate"]);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.err.contains("RP0716") && ran.err.contains("rulepack.toml:7"), "{}", ran.err);
+    assert!(ran.err.contains("RP0716") && ran.err.contains("rulepack.toml:6"), "{}", ran.err);
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn any_rule() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn import_then_generate_gives_the_same_rule(rule in any_rule()) {
