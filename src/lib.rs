@@ -7,6 +7,7 @@ pub mod diff;
 pub mod emit;
 pub mod es;
 pub mod func;
+pub mod import;
 pub mod lang;
 pub mod lint;
 pub mod pack;

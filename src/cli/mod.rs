@@ -12,9 +12,11 @@ mod diff;
 mod explain;
 mod fields;
 mod files;
+mod fixture;
 mod fmt;
 mod generate;
 mod git;
+mod import;
 mod init;
 mod new;
 mod pack;
@@ -71,6 +73,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("fmt [RULE...]", "bring files into canonical form"),
             ("fields [PATTERN]", "look up fields and types"),
             ("explain CODE|RULE [EVENT]", "a code, a rule, a decision"),
+            ("fixture INPUT...", "an event of logs into a test"),
         ],
     ),
     (
@@ -94,6 +97,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("generate [RULE...]", "write Detection Engine JSON"),
             ("deploy --target TARGET", "bring the pack to Kibana"),
+            ("import FILE...", "rules of Kibana into files"),
         ],
     ),
     ("Set up", &[("init [DIR]", "scaffold a pack")]),
@@ -165,6 +169,7 @@ enum Verb {
     /// As `deploy --dry-run`
     #[command(hide = true)]
     Plan(deploy::DeployArgs),
+    Import(import::ImportArgs),
     Init(init::InitArgs),
     Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
@@ -174,6 +179,7 @@ enum Verb {
     Explain(explain::ExplainArgs),
     Dev(dev::DevArgs),
     Fields(fields::FieldsArgs),
+    Fixture(fixture::FixtureArgs),
     /// Completions for your shell, printed
     Completions {
         /// The shell
@@ -192,7 +198,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fixture", "pull", "import", "lsp"];
+const LATER: &[&str] = &["pull", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -248,6 +254,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
             args.dry_run = true;
             deploy::run(args, terminal)
         }
+        Verb::Import(args) => import::run(args, terminal),
         Verb::Init(args) => init::run(args, terminal),
         Verb::Query(args) => query::run(args, terminal),
         Verb::Replay(args) => replay::run(args, terminal),
@@ -257,6 +264,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Explain(args) => explain::run(args, terminal),
         Verb::Dev(args) => dev::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),
+        Verb::Fixture(args) => fixture::run(args, terminal),
         Verb::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut command(), "rulepack", &mut out);

@@ -92,7 +92,7 @@ impl Opened {
         let stacks: Vec<String> = config.stacks.iter().map(ToString::to_string).collect();
         let mut fields = vec![format!("ECS {}", crate::schema::ecs_of_stack(config.newest_stack()))];
         for c in &config.catalogues {
-            let label = format!("{} {}", c.builtin, c.package);
+            let label = c.label();
             if !fields.contains(&label) {
                 fields.push(label);
             }

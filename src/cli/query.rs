@@ -11,7 +11,7 @@ use crate::plan::sequence;
 use crate::replay::input;
 use crate::replay::query::{Answer, Catalogs, Group, Hit, Limits, Request, Source, run as run_query, schema};
 use crate::replay::table::{self, TableAnswer, TableRequest};
-use crate::schema::{Fields, Layer, Version, parse_mapping};
+use crate::schema::{Fields, Layer, Version, parse_catalogue};
 use crate::source::{QueryText, Source as Text};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -404,9 +404,8 @@ pub fn mapping(given: &str) -> Result<(Option<String>, Layer), String> {
         Some((index, path)) if !Path::new(given).exists() => (Some(index), path),
         _ => (None, given),
     };
-    let text =
-        std::fs::read_to_string(path).map_err(|e| format!("--mapping {path}: {}", input::reason(&e)))?;
-    let fields: Fields = parse_mapping(&text).map_err(|e| format!("--mapping {path}: {e}"))?;
+    let bytes = std::fs::read(path).map_err(|e| format!("--mapping {path}: {}", input::reason(&e)))?;
+    let fields: Fields = parse_catalogue(path, &bytes).map_err(|e| format!("--mapping {path}: {e}"))?;
     let layer = Layer { fields: Arc::new(fields), version: None::<Version>, label: path.to_owned() };
     Ok((index.map(str::to_owned), layer))
 }

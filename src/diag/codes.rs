@@ -127,6 +127,7 @@ codes! {
     RP0710 710 Error "generated rule that Kibana would refuse";
     RP0711 711 Error "no pack here";
     RP0712 712 Note "exception list outside the pack";
+    RP0716 716 Error "unusable field catalogue";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
     RP0803 803 Error "function unknown to a stack";
@@ -163,6 +164,8 @@ codes! {
     RP1205 1205 Warning "rows without the id of their document";
     RP1206 1206 Warning "column that is never read";
     RP1207 1207 Warning "first value of a sorted field";
+    RP1301 1301 Warning "credential in a rule or fixture";
+    RP1302 1302 Warning "account id that may be real";
     RP1401 1401 Warning "exception that has ended or soon will";
     RP1402 1402 Warning "exception without a reason";
     RP1403 1403 Warning "exception that leaves no alert";

@@ -32,6 +32,19 @@ pub(super) fn substitute(note: &str, transform: Option<&Value>) -> (String, usiz
     (out, left)
 }
 
+/// A note as the file has it: the buttons that an entry of `[transform]` stands for are placeholders
+/// again.
+pub fn restore(note: &str, transform: Option<&Value>) -> String {
+    let mut out = note.to_owned();
+    for kind in ["osquery", "investigate"] {
+        let entries = transform.and_then(|t| t.get(kind)?.as_array());
+        for (i, entry) in entries.into_iter().flatten().enumerate() {
+            out = out.replace(&format!("!{{{kind}{}}}", sorted(entry.clone())), &format!("${kind}_{i}"));
+        }
+    }
+    out
+}
+
 /// Kind, index and length of the placeholder that a text begins with.
 fn placeholder(text: &str) -> Option<(&'static str, usize, usize)> {
     ["osquery", "investigate"].into_iter().find_map(|kind| {
@@ -59,5 +72,6 @@ mod tests {
             "- !{osquery{\"label\":\"One\",\"query\":\"select 1\"}}, costs $5, $osquery_1 $osquery_0x"
         );
         assert_eq!(left, 1);
+        assert_eq!(restore(&note, Some(&transform)), "- $osquery_0, costs $5, $osquery_1 $osquery_0x");
     }
 }

@@ -22,8 +22,8 @@ pub(super) fn related(compiled: &CompiledRule, config: &Config) -> Vec<Value> {
         }
         let of_package = |d: &&String| d.split('.').next() == Some(package);
         let streams = compiled.sources.datasets.iter().filter(of_package);
-        let catalogue = compiled.sources.catalogues.iter().find(|c| of_package(&&c.builtin));
-        let version = range(catalogue.map_or(AWS_PACKAGE, |c| c.package), config);
+        let catalogue = compiled.sources.catalogues.iter().find(|c| of_package(&&c.name));
+        let version = range(catalogue.and_then(|c| c.package()).unwrap_or(AWS_PACKAGE), config);
         let mut any = false;
         for stream in streams.filter_map(|d| d.split_once('.').map(|(_, s)| s)) {
             rows.push(json!({"integration": stream, "package": package, "version": version}));

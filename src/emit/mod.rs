@@ -6,6 +6,7 @@ mod integrations;
 mod setup;
 mod whitespace;
 
+pub use buttons::restore as restore_buttons;
 pub use files::{Check, Generated, Stale, check, generate, generate_adjusted};
 
 use crate::diag::{Code, Diagnostic};
@@ -34,7 +35,11 @@ pub struct Emitted {
 pub fn detection_rule(compiled: &CompiledRule, config: &Config) -> Emitted {
     let rule = compiled.rule.as_ref();
     let mut out = rule.json().as_object().cloned().unwrap_or_default();
-    whitespace::normalise(&mut out);
+    let on_one_line = |pointer: &str| {
+        let node = rule.document().node(&format!("/rule{pointer}"));
+        node.is_some_and(|n| !n.value.slice(rule.source.text()).contains('\n'))
+    };
+    whitespace::normalise(&mut out, &on_one_line);
     threats(&mut out);
     actions(&mut out);
     new_terms(rule, &mut out);
@@ -131,6 +136,7 @@ fn refused(rule: &Rule, json: &Value) -> Vec<Diagnostic> {
     if rule.broken {
         return Vec::new();
     }
+    let kept = rule.kept();
     let finding = |v: crate::lang::rule::Violation| {
         let pointer = match v.pointer.as_str() {
             "/history_window_start" => rule.history_pointer().to_owned(),
@@ -139,6 +145,9 @@ fn refused(rule: &Rule, json: &Value) -> Vec<Diagnostic> {
             }
             p => format!("/rule{p}"),
         };
+        if kept.iter().any(|k| *k == pointer) {
+            return None;
+        }
         let mut d = Diagnostic::new(Code::RP0710, format!("Kibana would refuse this rule: {}", v.message))
             .at(rule.value_span(&pointer), v.label)
             .note(format!(
@@ -148,9 +157,9 @@ fn refused(rule: &Rule, json: &Value) -> Vec<Diagnostic> {
         if let Some(note) = v.note {
             d = d.note(note);
         }
-        d.in_source(&rule.source)
+        Some(d.in_source(&rule.source))
     };
-    STRUCTURE.violations(json).into_iter().map(finding).collect()
+    STRUCTURE.violations(json).into_iter().filter_map(finding).collect()
 }
 
 /// The value with the keys of every object sorted.

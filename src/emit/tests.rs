@@ -66,13 +66,13 @@ fn placeholders_without_an_entry_are_counted_and_stay() {
 fn what_kibana_would_refuse_is_placed_in_the_rule_file() {
     let dir = tempfile::tempdir().unwrap();
     // whitespace alone passes the file's structure, but nothing of it is left when it is generated
-    let text = example().replace("\"Finds a thing.\"", "\"   \"");
+    let text = example().replace("\"Finds a thing.\"", "\"\"\"\n   \n\"\"\"");
     std::fs::write(dir.path().join("a.toml"), &text).unwrap();
     let pack = Pack::open(dir.path()).unwrap();
     let out = generate(&pack.compile(&pack.select(&[]).unwrap()), &pack.config, true);
     assert_eq!(out.diagnostics.len(), 1, "{:#?}", out.diagnostics);
     assert_eq!(out.diagnostics[0].code, Code::RP0710);
-    assert_eq!(out.diagnostics[0].span().unwrap().slice(&text), "\"   \"");
+    assert_eq!(out.diagnostics[0].span().unwrap().slice(&text), "\"\"\"\n   \n\"\"\"");
 }
 
 /// The project's own rules as a pack.

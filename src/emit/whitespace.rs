@@ -6,20 +6,36 @@ use serde_json::{Map, Value};
 /// Keys whose values, and everything below them, keep their line breaks.
 const VERBATIM: [&str; 4] = ["query", "note", "setup", "message"];
 
-/// Makes one line of every string, except those that must keep their form.
-pub(super) fn normalise(map: &mut Map<String, Value>) {
+/// Makes one line of every string that the file has over several lines, except those that must keep
+/// their form. `deliberate` tells by JSON pointer whether a string stands on one line of the file, so
+/// that its line breaks (`\n`) and spaces are meant.
+pub(super) fn normalise(map: &mut Map<String, Value>, deliberate: &dyn Fn(&str) -> bool) {
+    below(map, "", deliberate);
+}
+
+fn below(map: &mut Map<String, Value>, pointer: &str, deliberate: &dyn Fn(&str) -> bool) {
     for (key, value) in map.iter_mut() {
         if !VERBATIM.contains(&key.as_str()) {
-            value_of(value);
+            let key = key.replace('~', "~0").replace('/', "~1");
+            value_of(value, &format!("{pointer}/{key}"), deliberate);
         }
     }
 }
 
-fn value_of(value: &mut Value) {
+fn value_of(value: &mut Value, pointer: &str, deliberate: &dyn Fn(&str) -> bool) {
     match value {
-        Value::String(text) => *text = one_line(text),
-        Value::Array(items) => items.iter_mut().for_each(value_of),
-        Value::Object(map) => normalise(map),
+        Value::String(text) => {
+            let line = one_line(text);
+            if line != *text && !deliberate(pointer) {
+                *text = line;
+            }
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter_mut().enumerate() {
+                value_of(item, &format!("{pointer}/{i}"), deliberate);
+            }
+        }
+        Value::Object(map) => below(map, pointer, deliberate),
         _ => {}
     }
 }
@@ -36,13 +52,13 @@ mod tests {
     #[test]
     fn wrapped_text_becomes_one_line_and_queries_stay() {
         let json = serde_json::json!({
-            "description": "\nFinds\n  things. \n", "query": "a\n b\n", "list": ["x\ny"], "actions": [{"message": "m\n"}]
+            "description": "\nFinds\n  things. \n", "query": "a\n b\n", "list": ["x\ny"], "kept": "p\nq ", "actions": [{"message": "m\n"}]
         });
         let Value::Object(mut map) = json else { unreachable!() };
-        normalise(&mut map);
+        normalise(&mut map, &|pointer| pointer == "/kept");
         assert_eq!(
             Value::Object(map).to_string(),
-            r#"{"description":"Finds things.","query":"a\n b\n","list":["x y"],"actions":[{"message":"m\n"}]}"#
+            r#"{"description":"Finds things.","query":"a\n b\n","list":["x y"],"kept":"p\nq ","actions":[{"message":"m\n"}]}"#
         );
     }
 }

@@ -2,6 +2,7 @@
 //! and, counted for the whole, what was not checked or will not run.
 
 mod exceptions;
+mod secrets;
 mod sequence;
 
 use crate::diag::{Code, Diagnostic, Severity};
@@ -61,6 +62,7 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
     }
     found.extend(rules.iter().flat_map(sequence::lints));
     found.extend(exceptions::findings(&pack.exceptions.files, now));
+    found.extend(secrets::check(pack, selection));
     crate::diag::sort(&mut found);
     found.extend(without_catalogue(pack, &rules));
     found.extend(not_supported(&rules));

@@ -4,7 +4,7 @@
 use super::config::{Catalogue, Config};
 use crate::lang::Language;
 use crate::lang::rule::Rule;
-use crate::schema::{Schema, Version, aws_cloudtrail, ecs, ecs_of_stack};
+use crate::schema::{Layer, Schema, Version, ecs, ecs_of_stack};
 
 /// Where a rule's events come from, and which of it has a catalogue.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,7 @@ impl Sources {
     }
 
     fn use_catalogue(&mut self, catalogue: &Catalogue) {
-        if !self.catalogues.iter().any(|c| c.builtin == catalogue.builtin) {
+        if !self.catalogues.iter().any(|c| c.is_same(catalogue)) {
             self.catalogues.push(catalogue.clone());
         }
     }
@@ -70,13 +70,7 @@ impl Sources {
 
     /// The schema of the events on a stack.
     pub fn schema(&self, stack: Version) -> Schema {
-        let mut layers = Vec::new();
-        for catalogue in &self.catalogues {
-            // the configuration admits no other name
-            if catalogue.builtin == "aws.cloudtrail" {
-                layers.push(aws_cloudtrail().layer(catalogue.package));
-            }
-        }
+        let mut layers: Vec<Layer> = self.catalogues.iter().map(Catalogue::layer).collect();
         layers.push(ecs().layer(ecs_of_stack(stack)));
         let schema = Schema::new(layers);
         if self.is_complete() { schema } else { schema.with_unknown_fields() }
@@ -88,23 +82,47 @@ fn is_shipper(pattern: &str) -> bool {
     ["filebeat-", "winlogbeat-", "auditbeat-", "packetbeat-", "endgame-"].iter().any(|b| pattern.contains(b))
 }
 
-/// The catalogue of an index pattern: of exactly this pattern, or of its dataset.
+/// The catalogue of an index pattern: of exactly this pattern, of this pattern on any cluster, of its
+/// dataset, or else the narrowest of those whose pattern covers it.
 fn of_pattern<'c>(pattern: &str, config: &'c Config) -> Option<&'c Catalogue> {
-    let pattern = pattern.rsplit_once(':').map_or(pattern, |(_, p)| p); // without the remote cluster
+    let local = without_cluster(pattern);
     let dataset = dataset_of(pattern);
-    config
-        .catalogues
-        .iter()
-        .find(|c| c.pattern == pattern || (dataset.is_some() && dataset == dataset_of(&c.pattern)))
+    let all = || config.catalogues.iter();
+    all()
+        .find(|c| c.pattern == pattern)
+        .or_else(|| all().find(|c| c.pattern == local))
+        .or_else(|| dataset.and_then(|d| all().find(|c| is_of(c, d))))
+        .or_else(|| covering(pattern, config))
 }
 
 fn of_dataset<'c>(dataset: &str, config: &'c Config) -> Option<&'c Catalogue> {
-    config.catalogues.iter().find(|c| dataset_of(&c.pattern) == Some(dataset))
+    let stream = format!("logs-{dataset}-*");
+    config.catalogues.iter().find(|c| is_of(c, dataset)).or_else(|| covering(&stream, config))
+}
+
+/// Whether a catalogue is that of a dataset, by its own name or by that of its data stream.
+fn is_of(catalogue: &Catalogue, dataset: &str) -> bool {
+    catalogue.pattern == dataset || dataset_of(&catalogue.pattern) == Some(dataset)
+}
+
+/// The catalogue with the longest pattern that covers all that a pattern stands for. A pattern with a
+/// cluster covers only that cluster.
+fn covering<'c>(pattern: &str, config: &'c Config) -> Option<&'c Catalogue> {
+    let covers = |c: &&Catalogue| {
+        let wanted = if c.pattern.contains(':') { pattern } else { without_cluster(pattern) };
+        c.pattern.contains('*') && crate::es::wildcard::Pattern::plain(&c.pattern, false).matches(wanted)
+    };
+    config.catalogues.iter().filter(covers).max_by_key(|c| c.pattern.len())
+}
+
+/// A pattern without the remote cluster that it names.
+fn without_cluster(pattern: &str) -> &str {
+    pattern.rsplit_once(':').map_or(pattern, |(_, p)| p)
 }
 
 /// The dataset of a data stream's pattern: `aws.cloudtrail` of `logs-aws.cloudtrail-*`.
 fn dataset_of(pattern: &str) -> Option<&str> {
-    let pattern = pattern.rsplit_once(':').map_or(pattern, |(_, p)| p);
+    let pattern = without_cluster(pattern);
     let rest = pattern.strip_prefix("logs-").or_else(|| pattern.strip_prefix("metrics-"))?;
     let dataset = rest.split('-').next()?.trim_end_matches('*').trim_end_matches('.');
     (!dataset.is_empty() && !dataset.contains('*')).then_some(dataset)
@@ -259,6 +277,25 @@ mod tests {
         assert_eq!(dataset_of("logs-*"), None);
         assert_eq!(dataset_of("filebeat-*"), None);
         assert_eq!(from_clause("FROM logs-a-*, logs-b* METADATA _id | where x"), ["logs-a-*", "logs-b*"]);
+    }
+
+    #[test]
+    fn the_narrowest_catalogue_of_a_pattern_counts() {
+        let text = "[pack]\nname = \"a\"\n[schemas]\n\"logs-*\" = \"all.json\"\n\"logs-okta*\" = \"okta.json\"\n\
+                    \"prod:logs-okta.system-*\" = \"prod.json\"\n\"acme.audit\" = \"acme.tsv\"\n\"us:logs-*\" = \"us.json\"\n";
+        let (config, found) = Config::read("rulepack.toml", text.as_bytes().to_vec());
+        let config = config.unwrap_or_else(|| panic!("{found:#?}"));
+        let of = |p: &str| of_pattern(p, &config).map_or("", |c| c.name.as_str());
+        assert_eq!(of("prod:logs-okta.system-*"), "prod");
+        assert_eq!(of("logs-okta.user-*"), "okta");
+        assert_eq!(of("logs-acme.audit-default"), "acme");
+        assert_eq!(of("logs-x.y-*"), "all");
+        assert_eq!(of("us:logs-x.y-*"), "us");
+        assert_eq!(of("eu:logs-x.y-*"), "all");
+        assert_eq!(of("logs-aws.cloudtrail-*"), "aws.cloudtrail");
+        assert_eq!(of("winlogbeat-*"), "");
+        let of = |d: &str| of_dataset(d, &config).map_or("", |c| c.name.as_str());
+        assert_eq!((of("acme.audit"), of("okta.system"), of("x.y")), ("acme", "prod", "all"));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
 use crate::lang::rule::{Document, Structure};
-use crate::schema::Version;
+use crate::schema::{Fields, Layer, Version, aws_cloudtrail, parse_catalogue};
 use crate::source::Source;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
@@ -32,14 +32,63 @@ pub enum VersionSource {
 }
 
 /// Which fields the data behind an index pattern has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Catalogue {
-    /// The index pattern, such as `logs-aws.cloudtrail-*`.
+    /// The index pattern, such as `logs-aws.cloudtrail-*` or `prod:logs-*`, or a dataset.
     pub pattern: String,
-    /// The name of the built-in catalogue.
-    pub builtin: String,
-    /// The version of the package that delivers the data.
-    pub package: Version,
+    /// What people call it: the name of the built-in catalogue, or that of the file without its ending.
+    pub name: String,
+    /// Where its fields come from.
+    pub source: CatalogueSource,
+}
+
+/// Where the fields of a catalogue come from.
+#[derive(Clone, Debug)]
+pub enum CatalogueSource {
+    /// The built-in catalogue, at the version of the package that delivers the data.
+    Builtin(Version),
+    /// A file of the pack.
+    File {
+        /// Its path below the pack.
+        path: String,
+        /// Its fields; none before the pack has read it.
+        fields: Arc<Fields>,
+    },
+}
+
+impl Catalogue {
+    /// The version of the package, for a built-in catalogue.
+    pub fn package(&self) -> Option<Version> {
+        match self.source {
+            CatalogueSource::Builtin(version) => Some(version),
+            CatalogueSource::File { .. } => None,
+        }
+    }
+
+    /// `aws.cloudtrail 8.9`, `okta.system`.
+    pub fn label(&self) -> String {
+        self.package().map_or_else(|| self.name.clone(), |v| format!("{} {v}", self.name))
+    }
+
+    /// Its fields as a layer of a schema.
+    pub fn layer(&self) -> Layer {
+        match &self.source {
+            // the configuration admits no other name
+            CatalogueSource::Builtin(version) => aws_cloudtrail().layer(*version),
+            CatalogueSource::File { fields, .. } => {
+                Layer { fields: Arc::clone(fields), version: None, label: self.label() }
+            }
+        }
+    }
+
+    /// Whether both have their fields from the same place.
+    pub fn is_same(&self, other: &Catalogue) -> bool {
+        match (&self.source, &other.source) {
+            (CatalogueSource::Builtin(_), CatalogueSource::Builtin(_)) => self.name == other.name,
+            (CatalogueSource::File { path: a, .. }, CatalogueSource::File { path: b, .. }) => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// What is made of a finding.
@@ -97,6 +146,8 @@ pub struct Config {
     pub baseline: Option<String>,
     /// The lowest rule severity from which tests are required.
     pub tests_required_from: Option<String>,
+    /// Account ids that may stand in rules and fixtures.
+    pub accounts: Vec<String>,
     /// Levels of findings, in the order of the file.
     pub levels: Vec<LevelRule>,
     /// The Kibana spaces that rules are deployed to, in the order of the file.
@@ -125,6 +176,7 @@ impl Config {
             catalogues: builtin_catalogues(),
             baseline: None,
             tests_required_from: None,
+            accounts: Vec::new(),
             levels: Vec::new(),
             targets: Vec::new(),
             document: None,
@@ -148,6 +200,38 @@ impl Config {
     pub fn target(&self, name: &str) -> Option<super::Target> {
         let configured = self.targets.iter().find(|t| t.name == name).cloned();
         configured.or_else(|| (name == super::target::DEMO).then(super::Target::demo))
+    }
+
+    /// Reads the catalogues that are files, by `read` (a path below the pack to its content, or why not).
+    /// Gives what was found, at the place of each file in the configuration.
+    pub fn load_catalogues(&mut self, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let mut loaded: Vec<(String, Result<Arc<Fields>, String>)> = Vec::new();
+        for catalogue in &mut self.catalogues {
+            let CatalogueSource::File { path, fields } = &mut catalogue.source else { continue };
+            let known = loaded.iter().find(|(p, _)| p == path).map(|(_, r)| r.clone());
+            let result = known.unwrap_or_else(|| {
+                let parse = |bytes: Vec<u8>| parse_catalogue(path, &bytes).map_err(|e| e.to_string());
+                let result = read(path).and_then(parse).map(Arc::new);
+                loaded.push((path.clone(), result.clone()));
+                result
+            });
+            match result {
+                Ok(read) => *fields = read,
+                Err(why) => {
+                    let mut d =
+                        Diagnostic::new(Code::RP0716, format!("`{path}` is no field catalogue: {why}"))
+                            .help("docs/bring-your-own-schema.md lists what a catalogue can be");
+                    if let Some(document) = &self.document {
+                        let key = catalogue.pattern.replace('~', "~0").replace('/', "~1");
+                        let span = document.nearest(&format!("/schemas/{key}")).value;
+                        d = d.at(span, "").in_source(document.source());
+                    }
+                    found.push(d);
+                }
+            }
+        }
+        found
     }
 
     /// The newest stack, which rules run as.
@@ -182,8 +266,8 @@ impl Config {
 fn builtin_catalogues() -> Vec<Catalogue> {
     vec![Catalogue {
         pattern: "logs-aws.cloudtrail-*".to_owned(),
-        builtin: "aws.cloudtrail".to_owned(),
-        package: AWS_PACKAGE,
+        name: "aws.cloudtrail".to_owned(),
+        source: CatalogueSource::Builtin(AWS_PACKAGE),
     }]
 }
 
@@ -231,6 +315,9 @@ impl Reader<'_> {
         if self.text("/pack/version") == Some("lock") {
             config.version = VersionSource::Lock;
         }
+        let accounts = self.document.json().pointer("/lint/accounts").and_then(Value::as_array);
+        config.accounts =
+            accounts.into_iter().flatten().filter_map(|a| Some(a.as_str()?.to_owned())).collect();
         config.tests_required_from = self.text("/lint/tests_required_from").map(str::to_owned);
         config.unknown = match self.text("/schemas/unknown") {
             Some("error") => Severity::Error,
@@ -261,12 +348,20 @@ impl Reader<'_> {
         let mut own = Vec::new();
         for (pattern, row) in rows.iter().filter(|(k, _)| *k != "unknown") {
             let pointer = format!("/schemas/{}", pattern.replace('~', "~0").replace('/', "~1"));
-            let Some(builtin) = row.get("builtin").and_then(Value::as_str) else {
-                let d = Diagnostic::new(Code::RP9001, "field catalogues in files are not supported yet")
-                    .help("leave the row out: fields without a catalogue are counted, not refused");
-                self.report(&pointer, d, "");
+            if let Some(file) = row.as_str() {
+                let Some(path) = self.path(&pointer, None) else { continue };
+                let stem = path.rsplit('/').next().unwrap_or(&path);
+                let name = stem.rsplit_once('.').map_or(stem, |(name, _)| name).to_owned();
+                if path.is_empty() {
+                    let d = Diagnostic::new(Code::RP0703, format!("`{file}` names no file"));
+                    self.report(&pointer, d, "");
+                    continue;
+                }
+                let source = CatalogueSource::File { path, fields: Arc::default() };
+                own.push(Catalogue { pattern: pattern.clone(), name, source });
                 continue;
-            };
+            }
+            let builtin = row.get("builtin").and_then(Value::as_str).unwrap_or_default();
             if builtin != "aws.cloudtrail" {
                 let mut d = Diagnostic::new(Code::RP0703, format!("no built-in catalogue `{builtin}`"))
                     .note("built in is `aws.cloudtrail`");
@@ -279,8 +374,8 @@ impl Reader<'_> {
             let package = row.get("package").and_then(Value::as_str).and_then(Version::parse);
             own.push(Catalogue {
                 pattern: pattern.clone(),
-                builtin: builtin.to_owned(),
-                package: package.unwrap_or(AWS_PACKAGE),
+                name: builtin.to_owned(),
+                source: CatalogueSource::Builtin(package.unwrap_or(AWS_PACKAGE)),
             });
         }
         config.catalogues.retain(|c| !own.iter().any(|o| o.pattern == c.pattern));
@@ -347,7 +442,7 @@ mod tests {
         let config = config.unwrap();
         assert_eq!(config.rules, "detections");
         assert_eq!(config.stacks, [Version(8, 19, 0), Version(9, 5, 0)]);
-        assert_eq!(config.catalogues[0].package, Version(8, 4, 0));
+        assert_eq!(config.catalogues[0].package(), Some(Version(8, 4, 0)));
         assert_eq!((config.generate_dir.as_deref(), config.bundle), (Some("out"), true));
         assert_eq!(config.level(Code::RP1004, Severity::Warning, "a"), None);
         assert_eq!(config.level(Code::RP1005, Severity::Warning, "a"), Some(Severity::Error));
@@ -376,9 +471,33 @@ mod tests {
     }
 
     #[test]
-    fn a_catalogue_in_a_file_is_not_supported_yet_and_an_unknown_one_is_an_error() {
-        let (_, found) = read("[pack]\nname = \"a\"\n[schemas]\n\"logs-okta.system-*\" = \"o.json\"\n");
-        assert_eq!(found[0].code, Code::RP9001);
+    fn catalogues_in_files_are_read_once_and_mistakes_are_placed() {
+        let (config, found) = read(
+            "[pack]\nname = \"a\"\n[schemas]\n\"logs-okta.system-*\" = \"s/okta.system.tsv\"\n\"okta.user\" = \"s/okta.system.tsv\"\n\"x\" = \"s/x.json\"\n",
+        );
+        assert!(found.is_empty(), "{found:#?}");
+        let mut config = config.unwrap();
+        let asked = std::cell::RefCell::new(Vec::new());
+        let found = config.load_catalogues(&|path| {
+            asked.borrow_mut().push(path.to_owned());
+            if path.ends_with("tsv") {
+                Ok(b"okta.id\tkeyword\n".to_vec())
+            } else {
+                Err("no such file".to_owned())
+            }
+        });
+        assert_eq!(*asked.borrow(), ["s/okta.system.tsv", "s/x.json"]);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].code, found[0].place().as_deref()), (Code::RP0716, Some("rulepack.toml:6:7")));
+        let labels: Vec<String> = config.catalogues.iter().map(Catalogue::label).collect();
+        assert_eq!(labels, ["okta.system", "okta.system", "x", "aws.cloudtrail 8.9"]);
+        let (config, found) = read("[pack]\nname = \"a\"\n[schemas]\n\"x\" = \"../x.json\"\n");
+        assert!(config.is_none());
+        assert_eq!(found[0].code, Code::RP0706);
+    }
+
+    #[test]
+    fn an_unknown_builtin_catalogue_is_an_error() {
         let (_, found) =
             read("[pack]\nname = \"a\"\n[schemas]\n\"logs-x-*\" = { builtin = \"aws.cloudtrial\" }\n");
         assert_eq!(found[0].code, Code::RP0703);

@@ -16,7 +16,7 @@ pub mod target;
 pub use cases::{Case, Expect, ExpectedAlert, TestEvent, TestFile};
 pub use catalog::{Sources, datasets};
 pub use compile::{CompiledRule, Unchecked};
-pub use config::{AWS_PACKAGE, Catalogue, Config, Ids, Level, LevelRule, VersionSource};
+pub use config::{AWS_PACKAGE, Catalogue, CatalogueSource, Config, Ids, Level, LevelRule, VersionSource};
 pub use exceptions::{Applied, Exceptions};
 pub use target::Target;
 
@@ -89,7 +89,24 @@ impl Pack {
             }
         };
         match Config::read(CONFIG, bytes) {
-            (Some(config), found) => Ok(Pack::with(root, config, String::new(), found)),
+            (Some(mut config), mut found) => {
+                let read = |path: &str| {
+                    let file = root.join(path);
+                    if !file.is_file() {
+                        return Err("no such file".to_owned());
+                    }
+                    if !files::stays_below(root, &file) {
+                        return Err("it leads out of the pack".to_owned());
+                    }
+                    read_file(&file)
+                };
+                let wrong = config.load_catalogues(&read);
+                if !wrong.is_empty() {
+                    found.extend(wrong);
+                    return Err(found);
+                }
+                Ok(Pack::with(root, config, String::new(), found))
+            }
             (None, found) => Err(found),
         }
     }
@@ -225,6 +242,35 @@ impl Pack {
     /// The rule of a name.
     pub fn rule(&self, name: &str) -> Option<&Arc<Rule>> {
         self.files.iter().find(|f| f.name == name)?.rule.as_ref()
+    }
+
+    /// Looks at the text of each test and fixture, in parallel: the path that people see, and the text.
+    /// Left out are files that are no text or have more than `limit` bytes. A folder without a
+    /// configuration has neither tests nor fixtures.
+    pub fn each_text<T: Send>(&self, limit: u64, look: impl Fn(&str, String) -> Vec<T> + Sync) -> Vec<T> {
+        if self.config.document.is_none() {
+            return Vec::new();
+        }
+        let mut all: Vec<(String, PathBuf)> = Vec::new();
+        for name in [&self.config.tests, &self.config.fixtures] {
+            let folder = self.root.join(name);
+            if folder.is_dir() {
+                let shown = self.shown(name);
+                let (entries, _) = files::walk(&self.root, &folder, &shown, &|_| true);
+                all.extend(entries.into_iter().map(|e| (format!("{shown}/{}", e.name), e.path)));
+            }
+        }
+        // one folder may lie in the other
+        all.sort();
+        all.dedup_by(|a, b| a.1 == b.1);
+        all.par_iter()
+            .flat_map_iter(|(name, path)| {
+                let small = std::fs::metadata(path).is_ok_and(|m| m.len() <= limit);
+                let read = || String::from_utf8(std::fs::read(path).ok()?).ok();
+                let text = if small { read() } else { None };
+                text.map_or_else(Vec::new, |text| look(name, text))
+            })
+            .collect()
     }
 
     /// Reads a file below the fixtures folder. `path` is as tests have it.

@@ -28,31 +28,54 @@ pub enum MappingError {
 /// When the text is no JSON or no mapping.
 pub fn parse_mapping(json: &str) -> Result<Fields, MappingError> {
     let root: Value = serde_json::from_str(json)?;
-    let mut fields = Fields::default();
     let Value::Object(map) = &root else { return Err(MappingError::Shape) };
-    if let Some(properties) = properties_of(map) {
-        add_properties(properties, "", None, &mut fields, 0)?;
+    of_json(map)
+}
+
+/// Reads a mapping that is already parsed.
+pub(super) fn of_json(map: &Map<String, Value>) -> Result<Fields, MappingError> {
+    let mut fields = Fields::default();
+    if let Some(mapping) = mapping_of(map) {
+        add_mapping(mapping, &mut fields)?;
         return Ok(fields);
     }
     let mut found = false;
     for index in map.values() {
-        if let Some(properties) = index.as_object().and_then(properties_of) {
-            add_properties(properties, "", None, &mut fields, 0)?;
+        if let Some(mapping) = index.as_object().and_then(mapping_of) {
+            add_mapping(mapping, &mut fields)?;
             found = true;
         }
     }
-    if found || map.values().any(|v| v.get("mappings").is_some()) {
-        Ok(fields)
-    } else {
-        Err(MappingError::Shape)
-    }
+    if found { Ok(fields) } else { Err(MappingError::Shape) }
 }
 
-fn properties_of(map: &Map<String, Value>) -> Option<&Map<String, Value>> {
-    if let Some(p) = map.get("properties").and_then(Value::as_object) {
-        return Some(p);
+/// The object that holds `properties`: this one, or its `mappings`.
+fn mapping_of(map: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    if map.get("properties").is_some_and(Value::is_object) {
+        return Some(map);
     }
-    map.get("mappings")?.as_object()?.get("properties")?.as_object()
+    map.get("mappings")?.as_object()
+}
+
+/// Adds the fields of a mapping, runtime fields included: those hide mapped ones of the same name.
+pub(super) fn add_mapping(mapping: &Map<String, Value>, fields: &mut Fields) -> Result<(), MappingError> {
+    let mut own = Fields::default();
+    for (name, spec) in mapping.get("runtime").and_then(Value::as_object).into_iter().flatten() {
+        let Some(spec) = spec.as_object() else { continue };
+        // `lookup` and `composite` give values of other fields
+        if spec.get("type").and_then(Value::as_str).is_some_and(|t| t != "lookup" && t != "composite") {
+            own.add(field(name, field_type(spec), None));
+        }
+    }
+    if let Some(properties) = mapping.get("properties").and_then(Value::as_object) {
+        let mut mapped = Fields::default();
+        add_properties(properties, "", None, &mut mapped, 0)?;
+        for f in mapped.iter().filter(|f| own.get(&f.name, None).is_none()) {
+            fields.merge(f.clone());
+        }
+    }
+    own.iter().for_each(|f| fields.merge(f.clone()));
+    Ok(())
 }
 
 fn add_properties(
@@ -106,15 +129,7 @@ fn add_properties(
 }
 
 fn add(fields: &mut Fields, new: Field) {
-    if let Some(known) = fields.get_mut(&new.name) {
-        for ty in new.types {
-            if !known.types.contains(&ty) {
-                known.types.push(ty);
-            }
-        }
-    } else {
-        fields.add(new);
-    }
+    fields.merge(new);
 }
 
 fn field(path: &str, ty: FieldType, nested: Option<&str>) -> Field {
@@ -159,6 +174,17 @@ mod tests {
         assert_eq!(x.types.len(), 2);
         assert!(!x.is_pure_keyword());
         assert!(matches!(parse_mapping(r#"{"a":1}"#), Err(MappingError::Shape)));
+    }
+
+    #[test]
+    fn runtime_fields_and_aliases_are_fields() {
+        let json = r#"{"mappings":{"runtime":{"day":{"type":"keyword"},"x":{"type":"long"},"l":{"type":"lookup"}},
+            "properties":{"x":{"type":"keyword"},"who":{"type":"alias","path":"x"}}}}"#;
+        let f = parse_mapping(json).unwrap();
+        assert_eq!(f.get("day", None).unwrap().kind(), Kind::Keyword);
+        assert_eq!(f.get("x", None).unwrap().types, [FieldType::of(Kind::Long)]);
+        assert_eq!(f.get("who", None).unwrap().alias.as_deref(), Some("x"));
+        assert!(f.get("l", None).is_none());
     }
 
     #[test]

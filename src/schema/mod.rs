@@ -2,13 +2,19 @@
 //! data itself. A [`Schema`] answers what a field name means.
 
 pub(crate) mod catalog;
+mod catalogue_file;
+mod field_caps;
+mod index_template;
 mod infer;
 mod mapping;
+mod package_fields;
+mod tsv;
 
 pub use catalog::{
     Attack, AttackKind, Catalog, EventTypes, Technique, aws_cloudtrail, aws_cloudtrail_filled, ecs,
     ecs_values,
 };
+pub use catalogue_file::{CatalogueError, MAX_CATALOGUE_BYTES, MAX_CATALOGUE_FIELDS, parse_catalogue};
 pub use infer::Inference;
 pub use mapping::{MappingError, parse_mapping};
 
@@ -340,6 +346,16 @@ impl Fields {
         self.by_name.entry(field.name.clone()).or_default().push(field);
     }
 
+    /// Adds a field, or its types to those of the field that has the name already.
+    pub fn merge(&mut self, new: Field) {
+        let Some(known) = self.get_mut(&new.name) else { return self.add(new) };
+        for ty in new.types {
+            if !known.types.contains(&ty) {
+                known.types.push(ty);
+            }
+        }
+    }
+
     /// The field of a name, at a version.
     pub fn get(&self, name: &str, version: Option<Version>) -> Option<&Field> {
         let fields = self.by_name.get(name)?;
@@ -434,7 +450,9 @@ impl Schema {
     pub fn resolve(&self, name: &str) -> Option<Resolved<'_>> {
         if let Some(field) = self.get(name) {
             if let Some(target) = &field.alias {
-                return if target.as_ref() == name { None } else { self.resolve(target) };
+                // an alias stands for a field, never for another alias
+                let other = self.get(target).is_none_or(|f| f.alias.is_none());
+                return if other { self.resolve(target) } else { None };
             }
             let path = field.parent.as_deref().unwrap_or(&field.name).to_owned();
             let access =
@@ -529,5 +547,21 @@ mod tests {
         assert_eq!(r.flattened_key.as_deref(), Some("a.b"));
         assert_eq!(r.access, Access::Path("labels.a.b".into()));
         assert!(s.resolve("label.a").is_none());
+    }
+
+    #[test]
+    fn an_alias_stands_for_its_field_and_a_circle_of_them_for_nothing() {
+        let mut f = Fields::default();
+        f.add(Field::new("x", FieldType::of(Kind::Ip), Origin::Mapping));
+        for (name, target) in [("a", "x"), ("b", "c"), ("c", "b"), ("d", "d"), ("e", "gone")] {
+            let mut field = Field::new(name, FieldType::of(Kind::Other), Origin::Mapping);
+            field.alias = Some(target.into());
+            f.add(field);
+        }
+        let s = Schema::new(vec![Layer { fields: Arc::new(f), version: None, label: "m".into() }]);
+        assert_eq!(s.resolve("a").unwrap().kind(), Kind::Ip);
+        for name in ["b", "c", "d", "e"] {
+            assert!(s.resolve(name).is_none(), "{name}");
+        }
     }
 }

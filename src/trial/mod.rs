@@ -1,6 +1,10 @@
 //! Rule tests: runs the cases of a rule and says, clause by clause, why one failed.
 
+mod anonymise;
+pub mod cut;
 mod judge;
+
+pub use anonymise::{Anonymiser, Sort, is_documentation_account};
 
 use crate::lang::cloudtrail::{Converter, Options};
 use crate::pack::{Case, CompiledRule, TestEvent, TestFile};

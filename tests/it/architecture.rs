@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["lang"],
     &["pack"],
     &["lint", "replay", "emit", "trial"],
-    &["target", "diff"],
+    &["target", "diff", "import"],
     &["lsp", "render", "report"],
     &["cli"],
 ];

@@ -9,6 +9,7 @@
     reason = "a test may panic, and clippy takes its helpers for code"
 )]
 
+mod adopt;
 mod architecture;
 mod bad_input;
 mod codes;

@@ -7,6 +7,7 @@ mod kind;
 mod string;
 mod structure;
 mod window;
+pub mod write;
 
 pub use document::{Document, MAX_BYTES, Node};
 pub use format::{NotFormatted, format, format_query};
@@ -48,7 +49,8 @@ impl Rule {
     pub fn read(name: &str, file: &str, bytes: Vec<u8>) -> (Option<Rule>, Vec<Diagnostic>) {
         let (document, mut found) = Document::read(file, bytes);
         let Some(document) = document else { return (None, found) };
-        found.extend(STRUCTURE.check(&document));
+        let kept = document.json().pointer("/metadata/kept");
+        found.extend(STRUCTURE.check_except(&document, &texts(kept)));
         crate::diag::sort(&mut found);
         let broken = found.iter().any(|d| d.severity == Severity::Error);
         let rule = document.json().get("rule").filter(|r| r.is_object());
@@ -251,6 +253,17 @@ impl Rule {
             Some(Value::String(one)) => vec![one],
             other => texts(other),
         }
+    }
+
+    /// JSON pointers (`/rule/…`) of what the file keeps though rulepack does not know it: it is generated
+    /// as it stands.
+    pub fn kept(&self) -> Vec<&str> {
+        texts(self.metadata().get("kept"))
+    }
+
+    /// What of a whole rule file does not fit the schema of rules, `metadata.kept` aside.
+    pub fn violations(json: &Value) -> Vec<Violation> {
+        STRUCTURE.violations(json)
     }
 
     /// Whether a list such as `filters` has an entry.

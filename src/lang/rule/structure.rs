@@ -2,7 +2,7 @@
 //! code, a sentence, and the place of the key or value that it is about.
 
 use super::document::Document;
-use crate::diag::{Code, Diagnostic, Safety, did_you_mean};
+use crate::diag::{Code, Diagnostic, Safety, Severity, did_you_mean};
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::Value;
@@ -93,6 +93,11 @@ impl Structure {
 
     /// Every violation of a TOML file, as findings.
     pub fn check(&self, document: &Document) -> Vec<Diagnostic> {
+        self.check_except(document, &[])
+    }
+
+    /// Every violation of a TOML file, as findings; those at the JSON pointers `kept` are notes.
+    pub fn check_except(&self, document: &Document, kept: &[&str]) -> Vec<Diagnostic> {
         let source = document.source();
         let mut found = Vec::new();
         for v in self.violations(document.json()) {
@@ -107,6 +112,11 @@ impl Structure {
             let mut d = Diagnostic::new(v.code, v.message).at(span, v.label);
             if let Some(note) = v.note {
                 d = d.note(note);
+            }
+            if v.code != Code::RP0004 && kept.contains(&v.pointer.as_str()) {
+                d = d.severity(Severity::Note).note("`metadata.kept` keeps it: it is generated as it stands");
+                found.push(d.in_source(source));
+                continue;
             }
             if let Some(meant) = v.meant {
                 d = d.help(format!("did you mean `{meant}`?"));
