@@ -26,8 +26,8 @@ fn records() -> Vec<u8> {
         "AssumeRole",
     ];
     let mut out = String::new();
-    for i in 0..RECORDS {
-        let (action, user, second) = (actions[i % actions.len()], i % 500, i / 60);
+    for (i, action) in (0..RECORDS).zip(actions.iter().cycle()) {
+        let (user, second) = (i % 500, i / 60);
         let agent =
             if i % 4 == 0 { "aws-cli/2.31.22 md/installer#exe" } else { "Boto3/1.40.61 md/Botocore#1.40.61" };
         let _ = writeln!(

@@ -32,6 +32,7 @@
 //! and `/* … */`, which nest.
 
 pub mod ast;
+mod call;
 mod check;
 pub mod commands;
 mod expression;
@@ -40,10 +41,12 @@ mod laws;
 mod lexer;
 mod lint;
 mod lower;
+mod operator;
 mod parser;
 mod print;
 pub mod reference;
 mod scope;
+mod search;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! The reference page of ES|QL, made from the tables of commands, functions, casts and GROK patterns.
 
-use super::check::CASTS;
+use super::call::CASTS;
 use super::commands;
 use crate::func::column::{self, ColumnFunction, Form};
 use crate::schema::Version;
