@@ -1,6 +1,7 @@
 //! The command line: arguments, terminal, exit codes. The only place that prints, and that reads the
 //! environment, the clock or the working directory. Each verb has a file of its own.
 
+mod accept;
 mod ci;
 mod convert;
 mod diff;
@@ -10,11 +11,13 @@ mod files;
 mod generate;
 mod git;
 mod init;
+mod memory;
 mod new;
 mod pack;
 mod progress;
 mod query;
 mod replay;
+mod report;
 mod terminal;
 mod test;
 mod validate;

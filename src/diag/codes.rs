@@ -122,6 +122,9 @@ codes! {
     RP0709 709 Error "stale generated file";
     RP0710 710 Error "generated rule that Kibana would refuse";
     RP0711 711 Error "no pack here";
+    RP0713 713 Error "severity that requires a test";
+    RP0714 714 Warning "baseline entry without a finding";
+    RP0715 715 Error "unreadable baseline";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
     RP1001 1001 Warning "value without a field";
@@ -131,6 +134,8 @@ codes! {
     RP1005 1005 Warning "spaces inside a wildcard value";
     RP1006 1006 Warning "keyword at the edge of a value";
     RP1007 1007 Warning "range on a string field";
+    RP1201 1201 Warning "allowance without a finding";
+    RP1202 1202 Error "allowance without a reason or a known code";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }
