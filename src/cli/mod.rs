@@ -11,6 +11,7 @@ mod files;
 mod generate;
 mod git;
 mod init;
+mod input;
 mod memory;
 mod new;
 mod pack;

@@ -1,11 +1,12 @@
 //! `rulepack query`: one query over logs or documents.
 
 use super::Exit;
+use super::input::{InputFlags, left_out};
 use super::terminal::{Terminal, count, thousands};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::Context;
 use crate::lang::{Language, Settings, Shape, analyze, check_syntax};
-use crate::replay::input;
+use crate::replay::{Selection, input};
 use crate::replay::query::{Answer, Catalogs, Hit, Request, Source, run as run_query, schema};
 use crate::schema::{Fields, Layer, Version, parse_mapping};
 use crate::source::{QueryText, Source as Text};
@@ -70,6 +71,8 @@ pub struct QueryArgs {
     /// With --check: look at no names and types
     #[arg(long, requires = "check")]
     syntax_only: bool,
+    #[command(flatten)]
+    part: InputFlags,
     /// The query
     query: String,
     /// Files and folders
@@ -124,6 +127,10 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     if !args.index.is_empty() && language != Language::Esql {
         return usage("--index gives ES|QL its sources; other languages read INPUT", terminal);
     }
+    let selection = match args.part.selection(now) {
+        Ok(selection) => selection,
+        Err(why) => return usage(&why, terminal),
+    };
     if args.max_samples_per_key == 0 {
         return usage("--max-samples-per-key must be greater than 0", terminal);
     }
@@ -164,11 +171,13 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         let analysis = analyze(language, text.text(), &schema, &settings);
         return verdict(&relocated(analysis.diagnostics, &text, &source), terminal);
     }
-    let (sources, skipped) = match sources(&args.input, true) {
+    let (sources, skipped) = match sources(&args.input, true, &selection) {
         Ok(found) => found,
         Err(why) => return usage(&why, terminal),
     };
-    let request = Request { language, text: text.text(), mappings, catalogs, settings, sources: &sources };
+    let sample = selection.sample;
+    let request =
+        Request { language, text: text.text(), mappings, catalogs, settings, sources: &sources, selection };
     let bytes = Arc::new(AtomicU64::new(0));
     let mut answer = run_query(&request, &bytes);
     let found = relocated(std::mem::take(&mut answer.analysis.diagnostics), &text, &source);
@@ -194,7 +203,11 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     let total = answer.hits.len();
     cut(&mut answer, language, args.size, args.result_position == Position::Tail);
     print(&answer, language, args.format, total, terminal);
-    finish(&answer, total, skipped, args.format, terminal)
+    let left_out = left_out(skipped.pruned, answer.outside, answer.duplicates, sample);
+    if args.format != Answers::Text {
+        left_out.iter().for_each(|l| terminal.remark(&format!("note: {l}")));
+    }
+    finish(&answer, total, skipped.by_name, &left_out, args.format, terminal)
 }
 
 fn usage(why: &str, terminal: &mut Terminal) -> Exit {
@@ -251,16 +264,29 @@ fn mapping(given: &str) -> Result<Layer, String> {
     Ok(Layer { fields: Arc::new(fields), version: None::<Version>, label: path.to_owned() })
 }
 
+/// What of the given paths was left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Skipped {
+    /// Files whose names say that they are no events.
+    pub by_name: usize,
+    /// Files and folders that hold nothing of what was asked for.
+    pub pruned: usize,
+}
+
 /// The documents of the given paths, or of stdin.
-pub fn sources(paths: &[PathBuf], stdin: bool) -> Result<(Vec<Source>, usize), String> {
+pub fn sources(
+    paths: &[PathBuf],
+    stdin: bool,
+    selection: &Selection,
+) -> Result<(Vec<Source>, Skipped), String> {
     if paths.is_empty() {
         let mut input = std::io::stdin();
         if !stdin || input.is_terminal() {
             return Err("no input: give files or folders, or pipe documents in".to_owned());
         }
-        return Ok((vec![text_of(&mut input)?], 0));
+        return Ok((vec![text_of(&mut input)?], Skipped::default()));
     }
-    let listing = input::list(paths);
+    let listing = input::list_selected(paths, selection, 0);
     if let Some((path, why)) = listing.failed.first() {
         return Err(format!("{}: {why}", path.display()));
     }
@@ -272,7 +298,7 @@ pub fn sources(paths: &[PathBuf], stdin: bool) -> Result<(Vec<Source>, usize), S
             out.push(Source::File(file));
         }
     }
-    Ok((out, listing.skipped))
+    Ok((out, Skipped { by_name: listing.skipped, pruned: listing.pruned }))
 }
 
 /// Standard input can be read only once, so it is held in memory, unpacked if need be.
@@ -342,7 +368,14 @@ fn hit_text(hit: &Hit) -> String {
     parts.join("  ")
 }
 
-fn finish(answer: &Answer, total: usize, skipped: usize, format: Answers, terminal: &mut Terminal) -> Exit {
+fn finish(
+    answer: &Answer,
+    total: usize,
+    skipped: usize,
+    left_out: &[String],
+    format: Answers,
+    terminal: &mut Terminal,
+) -> Exit {
     for unread in answer.unread.iter().take(20) {
         terminal.note(&format!("error: {}: {}", unread.place, unread.message));
     }
@@ -357,6 +390,7 @@ fn finish(answer: &Answer, total: usize, skipped: usize, format: Answers, termin
     if skipped > 0 {
         text.push_str(&format!("; {} skipped by name", count(skipped, "file")));
     }
+    left_out.iter().for_each(|l| text.push_str(&format!("; {l}")));
     if !answer.unread.is_empty() {
         terminal
             .note(&format!("failed: {text}, but {} could not be read", count(answer.unread.len(), "record")));

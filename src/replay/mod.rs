@@ -8,5 +8,7 @@ pub mod newterms;
 pub mod prefilter;
 pub mod query;
 pub mod records;
+pub mod selection;
 
 pub use engine::{Alert, Engine, Evidence, Examined, Problem, ProblemKind, Report, RunRule};
+pub use selection::Selection;

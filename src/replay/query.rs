@@ -4,6 +4,7 @@
 use super::events::{Body, Event, EventReader, Outcome};
 use super::input::{self, InputFile};
 use super::records;
+use super::selection::{Admission, Recent, Selection};
 use crate::es::{self, date};
 use crate::lang::cloudtrail::{Converter, Needs};
 use crate::lang::{Analysis, Language, Settings, Shape, analyze};
@@ -55,6 +56,8 @@ pub struct Request<'a> {
     pub settings: Settings,
     /// The documents.
     pub sources: &'a [Source],
+    /// Which of them count.
+    pub selection: Selection,
 }
 
 /// Source, record, and event within the record.
@@ -92,6 +95,10 @@ pub struct Answer {
     pub hits: Vec<Hit>,
     /// How many documents were looked at.
     pub documents: u64,
+    /// Documents outside of the span of time, the accounts or the regions that were asked for.
+    pub outside: u64,
+    /// CloudTrail records that had been found before and did not count again.
+    pub duplicates: u64,
     /// What could not be read.
     pub unread: Vec<Unread>,
     /// A failure while running: no answer is given.
@@ -190,6 +197,9 @@ fn each(
         records::split(
             &mut opened,
             &mut |record| {
+                if !request.selection.samples(record.text) {
+                    return;
+                }
                 let mut within = 0;
                 let at = || records::in_file(&name, &records::place(record.number, record.line));
                 reader.read(&record, &mut |outcome| match outcome {
@@ -210,6 +220,13 @@ fn each(
         );
     }
     unread.into_inner()
+}
+
+fn instant(scalar: &Scalar) -> Option<date::Nanos> {
+    match scalar {
+        Scalar::Int(ms) => Some(date::from_millis(*ms)),
+        other => date::parse_value(&other.text()),
+    }
 }
 
 /// Looks through the documents for the types of fields that nothing else gives.
@@ -287,20 +304,36 @@ fn evaluate(
     let tiebreaker =
         request.settings.tiebreaker_field.as_ref().map(|t| builder.slot(&Access::Path(t.clone())));
     let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+    let place_slots = request
+        .selection
+        .looks_at_events()
+        .then(|| ["@timestamp", "cloud.account.id", "cloud.region"].map(|p| builder.slot(&Access::Path(p.to_owned()))));
     let projection = builder.build();
+    let mut recent = Recent::default();
     let mut failed = None;
     let mut hits = Vec::new();
     let mut documents = 0;
+    let (mut outside, mut duplicates) = (0, 0);
     let mut bad = Vec::new();
     answer.unread = each(request, converter, &Needs::all(), bytes, &mut |event, name, place| {
-        documents += 1;
         let document = match event.project(&projection) {
             Ok(d) => d,
             Err(e) => {
+                documents += 1;
                 bad.push(Unread { place: format!("{name}, record {}", place.1), message: e.to_string() });
                 return;
             }
         };
+        if let Some([time, account, region]) = place_slots {
+            let first = |slot| document.cell(slot).values.first();
+            let (account, region) = (first(account).map(Scalar::text), first(region).map(Scalar::text));
+            let time = first(time).and_then(instant);
+            if request.selection.admits(time, account.as_deref(), region.as_deref()) != Admission::In {
+                outside += 1;
+                return;
+            }
+        }
+        documents += 1;
         match plan.matches(&document, &slots) {
             Ok(false) => {}
             Err(e) => {
@@ -314,14 +347,15 @@ fn evaluate(
                     .clone()
                     .or_else(|| own.map(str::to_owned))
                     .unwrap_or_else(|| format!("{name}:{}", place.1));
+                if event.is_raw() && !request.selection.keep_duplicates && recent.seen(&id) {
+                    duplicates += 1;
+                    return;
+                }
                 hits.push(Hit {
                     id,
                     index: event.index.clone(),
                     source,
-                    time: document.cell(time).values.first().and_then(|s| match s {
-                        Scalar::Int(ms) => Some(date::from_millis(*ms)),
-                        other => date::parse_value(&other.text()),
-                    }),
+                    time: document.cell(time).values.first().and_then(instant),
                     tiebreaker: tiebreaker.and_then(|t| document.cell(t).values.first().cloned()),
                     place,
                 });
@@ -330,6 +364,7 @@ fn evaluate(
     });
     answer.unread.extend(bad);
     answer.documents = documents;
+    (answer.outside, answer.duplicates) = (outside, duplicates);
     answer.hits = hits;
     answer.failed = failed;
 }
