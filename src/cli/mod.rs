@@ -2,6 +2,7 @@
 //! environment, the clock or the working directory. Each verb has a file of its own.
 
 mod accept;
+mod adopt;
 mod ci;
 mod convert;
 mod diff;
