@@ -54,14 +54,22 @@ pub fn run(opened: &Opened, tested: &Tested, terminal: &mut Terminal) -> Exit {
     }
     if broken + left + tested.results.not_run.len() > 0 {
         let rest = broken + left + tested.results.not_run.len();
-        terminal.line(&format!("failed: {} written in {}, {rest} could not be judged or written", count(cases, "case"), count(files, "file")));
+        terminal.line(&format!(
+            "failed: {} written in {}, {rest} could not be judged or written",
+            count(cases, "case"),
+            count(files, "file")
+        ));
         terminal.line("        rulepack test");
         return Exit::Findings;
     }
     if cases == 0 {
         terminal.line("ok: nothing to write, every case is as expected");
     } else {
-        terminal.line(&format!("ok: {} written in {}, for you to review", count(cases, "case"), count(files, "file")));
+        terminal.line(&format!(
+            "ok: {} written in {}, for you to review",
+            count(cases, "case"),
+            count(files, "file")
+        ));
     }
     Exit::Fine
 }
@@ -69,11 +77,13 @@ pub fn run(opened: &Opened, tested: &Tested, terminal: &mut Terminal) -> Exit {
 /// The text of a test file with the outcome of some cases.
 fn accepted(file: &TestFile, changed: &[&CaseResult]) -> Result<String, String> {
     let text = file.source.text();
-    let mut document: DocumentMut = text.parse().map_err(|_| "it is no TOML that can be edited".to_owned())?;
+    let mut document: DocumentMut =
+        text.parse().map_err(|_| "it is no TOML that can be edited".to_owned())?;
     for c in changed {
         let i = file.cases.iter().position(|case| case.name == c.case);
         let (Some(i), Some(case)) = (i, i.and_then(|i| file.cases.get(i))) else { continue };
-        let table = case_table(&mut document, i).ok_or_else(|| format!("the case `{}` was not found", c.case))?;
+        let table =
+            case_table(&mut document, i).ok_or_else(|| format!("the case `{}` was not found", c.case))?;
         if matches!(c.outcome, Outcome::TodoPasses(_)) {
             table.remove("todo");
             continue;
@@ -119,7 +129,8 @@ fn expectation(came: &[Came], before: Option<&Expect>) -> Value {
     if came.is_empty() || number {
         return Value::from(i64::try_from(came.len()).unwrap_or(i64::MAX));
     }
-    let grouped = matches!(before, Some(Expect::Alerts(alerts)) if alerts.iter().any(|a| !a.group.is_empty()));
+    let grouped =
+        matches!(before, Some(Expect::Alerts(alerts)) if alerts.iter().any(|a| !a.group.is_empty()));
     let all: Vec<&str> = came.iter().flat_map(|c| c.events.iter().map(String::as_str)).collect();
     let mut out = Array::new();
     for alert in came {
@@ -127,8 +138,11 @@ fn expectation(came: &[Came], before: Option<&Expect>) -> Value {
         let ids: Array = alert.events.iter().map(|id| shortest(id, &all)).collect();
         row.insert("events", Value::Array(ids));
         if grouped && !alert.group.is_empty() {
-            let group: InlineTable =
-                alert.group.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect();
+            let group: InlineTable = alert
+                .group
+                .iter()
+                .map(|(name, value)| (name.as_str(), Value::from(value.as_str())))
+                .collect();
             row.insert("group", Value::InlineTable(group));
         }
         out.push(Value::InlineTable(row));
@@ -151,7 +165,10 @@ mod tests {
 
     fn accept(text: &str, case: &str, outcome: Outcome, came: Vec<Came>, before: Option<Expect>) -> String {
         let source = std::sync::Arc::new(crate::source::Source::new("t.toml", text));
-        let names: Vec<String> = text.lines().filter_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"').map(str::to_owned)).collect();
+        let names: Vec<String> = text
+            .lines()
+            .filter_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"').map(str::to_owned))
+            .collect();
         let cases = names
             .iter()
             .map(|n| crate::pack::Case {
@@ -166,12 +183,20 @@ mod tests {
             })
             .collect();
         let file = TestFile { name: "a".into(), source, cases, diagnostics: Vec::new() };
-        let result = CaseResult { rule: "a".into(), case: case.into(), file: "t.toml".into(), line: 1, outcome, events: 1, came };
+        let result = CaseResult {
+            rule: "a".into(),
+            case: case.into(),
+            file: "t.toml".into(),
+            line: 1,
+            outcome,
+            events: 1,
+            came,
+        };
         accepted(&file, &[&result]).unwrap()
     }
 
     fn failed() -> Outcome {
-        Outcome::Failed(Box::new(Failure::default()))
+        Outcome::Failed(Box::<Failure>::default())
     }
 
     fn came(group: &[(&str, &str)]) -> Vec<Came> {
@@ -183,7 +208,10 @@ mod tests {
     fn only_the_expectation_changes_and_comments_stay() {
         let text = "# head\n[[case]]\nname = \"one\"\nexpect = 0 # why\n\n# next\n[[case]]\nname = \"two\"\nexpect   =   0   # because\nevents = [\n  \"a.json\", # this\n]\n";
         let out = accept(text, "two", failed(), came(&[]), Some(Expect::Count(0)));
-        assert_eq!(out, text.replace("expect   =   0   # b", "expect   =   [{ events = [\"b738a34f\"] }]   # b"));
+        assert_eq!(
+            out,
+            text.replace("expect   =   0   # b", "expect   =   [{ events = [\"b738a34f\"] }]   # b")
+        );
     }
 
     #[test]
@@ -219,7 +247,8 @@ mod tests {
     #[test]
     fn a_gap_that_is_closed_loses_its_todo() {
         let text = "[[case]]\nname = \"one\"\ntodo = \"SOC-1\"\nexpect = 0\n";
-        let out = accept(text, "one", Outcome::TodoPasses("SOC-1".into()), Vec::new(), Some(Expect::Count(0)));
+        let out =
+            accept(text, "one", Outcome::TodoPasses("SOC-1".into()), Vec::new(), Some(Expect::Count(0)));
         assert_eq!(out, "[[case]]\nname = \"one\"\nexpect = 0\n");
     }
 

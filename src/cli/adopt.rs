@@ -61,7 +61,8 @@ pub fn recognise(dir: &Path, name: &str) -> Option<Adopted> {
     let folder = one_folder(&folders, &mut out)?;
     let found = rules(dir, &folder);
     let mut lines = vec![
-        "#:schema https://raw.githubusercontent.com/rulepack/rulepack/main/schemas/rulepack.schema.json".to_owned(),
+        "#:schema https://raw.githubusercontent.com/rulepack/rulepack/main/schemas/rulepack.schema.json"
+            .to_owned(),
         "[pack]".to_owned(),
         format!("name = {}", quoted(name)),
         format!("rules = {}", quoted(&folder)),
@@ -109,7 +110,9 @@ fn one_folder(folders: &[String], out: &mut Adopted) -> Option<String> {
         return Some(shared.join("/"));
     }
     for other in folders.iter().skip(1) {
-        out.left.push(format!("rules in `{other}`: a pack has one folder of rules; `rulepack validate {other}` checks them"));
+        out.left.push(format!(
+            "rules in `{other}`: a pack has one folder of rules; `rulepack validate {other}` checks them"
+        ));
     }
     Some(first.clone())
 }
@@ -125,7 +128,7 @@ fn stack_versions(dir: &Path, base: &Path, settings: &Value, out: &mut Adopted) 
     let mut from = String::new();
     let version = |text: &str| {
         let v = Version::parse(text).or_else(|| Version::parse(&format!("{text}.0")))?;
-        (v.0 >= 8).then_some((u16::try_from(v.0).ok()?, u16::try_from(v.1).ok()?))
+        (v.0 >= 8).then_some((v.0, v.1))
     };
     if let Some((at, map)) = file("stack_schema_map", "etc/stack-schema-map.yaml") {
         for (key, row) in map.as_mapping().into_iter().flatten() {
@@ -138,7 +141,9 @@ fn stack_versions(dir: &Path, base: &Path, settings: &Value, out: &mut Adopted) 
                 if let (Some(schema), Some(file)) = (schema.as_str(), file.as_str())
                     && !matches!(schema, "beats" | "ecs" | "endgame")
                 {
-                    out.left.push(format!("schema `{schema}` of stack {key} ({file}): see `[schemas]` for field catalogues"));
+                    out.left.push(format!(
+                        "schema `{schema}` of stack {key} ({file}): see `[schemas]` for field catalogues"
+                    ));
                 }
             }
         }
@@ -149,13 +154,17 @@ fn stack_versions(dir: &Path, base: &Path, settings: &Value, out: &mut Adopted) 
     {
         let name = package.get("package").and_then(|p| p.get("name"));
         // unquoted, 9.5 is a number
-        let text = name.and_then(|n| n.as_str().map(str::to_owned).or_else(|| n.as_f64().map(|f| f.to_string())));
+        let text =
+            name.and_then(|n| n.as_str().map(str::to_owned).or_else(|| n.as_f64().map(|f| f.to_string())));
         versions.extend(text.as_deref().and_then(version));
         from = at;
     }
     let mut all: Vec<String> = versions.iter().map(|(major, minor)| format!("{major}.{minor}")).collect();
     if all.len() > MANY_STACKS {
-        out.left.push(format!("stacks: of {} the oldest and the newest were taken, since each rule is checked on each", all.len()));
+        out.left.push(format!(
+            "stacks: of {} the oldest and the newest were taken, since each rule is checked on each",
+            all.len()
+        ));
         all.drain(1..all.len() - 1);
     }
     if !all.is_empty() {
@@ -165,7 +174,13 @@ fn stack_versions(dir: &Path, base: &Path, settings: &Value, out: &mut Adopted) 
 }
 
 /// The rules whose checks are bypassed keep their findings, as notes.
-fn test_settings(dir: &Path, base: &Path, settings: &Value, found: &[Found], out: &mut Adopted) -> Vec<String> {
+fn test_settings(
+    dir: &Path,
+    base: &Path,
+    settings: &Value,
+    found: &[Found],
+    out: &mut Adopted,
+) -> Vec<String> {
     let named = settings.get("testing").and_then(|t| t.get("config")).and_then(Value::as_str);
     let Some(at) = named.and_then(|n| below(base, n)) else { return Vec::new() };
     let Some(tests) = yaml(&dir.join(&at)) else {
@@ -177,17 +192,26 @@ fn test_settings(dir: &Path, base: &Path, settings: &Value, found: &[Found], out
     let mut lost = 0;
     for id in list("rule_validation", "bypass") {
         match found.iter().find(|f| f.id == id) {
-            Some(f) => lines.push(format!("{} = {{ RP0 = \"note\", RP1 = \"note\" }}", quoted(&globset::escape(&f.file)))),
+            Some(f) => lines.push(format!(
+                "{} = {{ RP0 = \"note\", RP1 = \"note\" }}",
+                quoted(&globset::escape(&f.file))
+            )),
             None => lost += 1,
         }
     }
     if !lines.is_empty() {
-        out.taken.push(format!("rule_validation.bypass: findings of {} are notes", super::terminal::count(lines.len(), "rule")));
+        out.taken.push(format!(
+            "rule_validation.bypass: findings of {} are notes",
+            super::terminal::count(lines.len(), "rule")
+        ));
     }
     if lost > 0 {
-        out.left.push(format!("rule_validation.bypass: {} of no rule here", super::terminal::count(lost, "id")));
+        out.left
+            .push(format!("rule_validation.bypass: {} of no rule here", super::terminal::count(lost, "id")));
     }
-    for (part, key) in [("rule_validation", "test_only"), ("unit_tests", "bypass"), ("unit_tests", "test_only")] {
+    for (part, key) in
+        [("rule_validation", "test_only"), ("unit_tests", "bypass"), ("unit_tests", "test_only")]
+    {
         let n = list(part, key).len();
         if n > 0 {
             let entries = if n == 1 { "1 entry".to_owned() } else { format!("{n} entries") };
@@ -206,7 +230,9 @@ fn others(settings: &Value, out: &mut Adopted) {
             "rule_dirs" | "bbr_rules_dirs" | "testing" => {}
             "files" => {
                 for (file, at) in value.as_mapping().into_iter().flatten() {
-                    if let (Some(file @ ("version_lock" | "deprecated_rules")), Some(at)) = (file.as_str(), at.as_str()) {
+                    if let (Some(file @ ("version_lock" | "deprecated_rules")), Some(at)) =
+                        (file.as_str(), at.as_str())
+                    {
                         out.left.push(format!("{file} (`{at}`): versions are counted at deploy"));
                     }
                 }
@@ -261,7 +287,8 @@ fn rules(dir: &Path, folder: &str) -> Vec<Found> {
     let walker = walker.standard_filters(false).hidden(true).follow_links(false).sort_by_file_path(Path::cmp);
     let read = |path: &Path| {
         let small = std::fs::metadata(path).ok()?.len() <= LARGEST;
-        let table: toml::Table = toml::from_str(&std::fs::read_to_string(path).ok().filter(|_| small)?).ok()?;
+        let table: toml::Table =
+            toml::from_str(&std::fs::read_to_string(path).ok().filter(|_| small)?).ok()?;
         let id = table.get("rule")?.get("rule_id")?.as_str()?.to_owned();
         let relative = path.strip_prefix(dir).ok()?.to_string_lossy().replace('\\', "/");
         Some(Found { file: relative, id })
@@ -314,8 +341,14 @@ mod tests {
                  packages: etc/packages.yaml\n  version_lock: etc/lock.json\ntesting:\n  config: etc/test.yaml\n\
                  bypass_version_lock: true\nbypass_tags_validation: true\nbypass_note_validation_and_parse: false\n",
             ),
-            ("etc/map.yaml", "\"8.19.0\":\n  ecs: \"8.17\"\n  custom: etc/custom.json\n\"9.5.0\":\n  ecs: \"9.5\"\n"),
-            ("etc/test.yaml", "rule_validation:\n  bypass: [my-rule, gone]\nunit_tests:\n  bypass: [tests.a, tests.b]\n"),
+            (
+                "etc/map.yaml",
+                "\"8.19.0\":\n  ecs: \"8.17\"\n  custom: etc/custom.json\n\"9.5.0\":\n  ecs: \"9.5\"\n",
+            ),
+            (
+                "etc/test.yaml",
+                "rule_validation:\n  bypass: [my-rule, gone]\nunit_tests:\n  bypass: [tests.a, tests.b]\n",
+            ),
             ("rules/lab/a[1].toml", "[rule]\nrule_id = \"my-rule\"\n"),
             ("rules/b.toml", RULE),
             ("rules_building_block/c.toml", RULE),
@@ -328,10 +361,19 @@ mod tests {
         let level = |file| config.level(crate::diag::Code::RP0501, crate::diag::Severity::Error, file);
         assert_eq!(level("rules/lab/a[1].toml"), Some(note));
         assert_eq!(level("rules/b.toml"), Some(crate::diag::Severity::Error));
-        for part in ["rules: 2 rules", "stacks: 8.19, 9.5", "ids: ", "bypass_version_lock", "findings of 1 rule "] {
+        for part in
+            ["rules: 2 rules", "stacks: 8.19, 9.5", "ids: ", "bypass_version_lock", "findings of 1 rule "]
+        {
             assert!(adopted.taken.iter().any(|t| t.contains(part)), "{part}: {:#?}", adopted.taken);
         }
-        for part in ["rules_building_block", "schema `custom`", "version_lock", "1 id of no rule", "unit_tests.bypass: 2", "bypass_tags"] {
+        for part in [
+            "rules_building_block",
+            "schema `custom`",
+            "version_lock",
+            "1 id of no rule",
+            "unit_tests.bypass: 2",
+            "bypass_tags",
+        ] {
             assert!(adopted.left.iter().any(|t| t.contains(part)), "{part}: {:#?}", adopted.left);
         }
         assert!(!adopted.left.iter().any(|t| t.contains("bypass_note")));
@@ -349,14 +391,18 @@ mod tests {
     #[test]
     fn paths_count_from_the_settings_and_stay_inside() {
         let dir = tree(&[
-            ("detection_rules/etc/_config.yaml", "rule_dirs: [../../rules, ../../../../outside]\nfiles: {packages: packages.yaml}\n"),
+            (
+                "detection_rules/etc/_config.yaml",
+                "rule_dirs: [../../rules, ../../../../outside]\nfiles: {packages: packages.yaml}\n",
+            ),
             ("detection_rules/etc/packages.yaml", "package: {name: 9.5}\n"),
             ("rules/a.toml", RULE),
         ]);
         let adopted = recognise(dir.path(), "acme").unwrap();
         assert_eq!(config(&adopted).stacks, [Version(9, 5, 0)]);
         assert!(adopted.left.iter().any(|l| l.contains("leads out")), "{:#?}", adopted.left);
-        let dirs = tree(&[("_config.yaml", "rule_dirs: [a/x, a/y]\n"), ("a/x/1.toml", RULE), ("a/y/2.toml", RULE)]);
+        let dirs =
+            tree(&[("_config.yaml", "rule_dirs: [a/x, a/y]\n"), ("a/x/1.toml", RULE), ("a/y/2.toml", RULE)]);
         assert_eq!(config(&recognise(dirs.path(), "acme").unwrap()).rules, "a");
     }
 

@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 /// What a pipeline runs on every pull request: one table, the findings, one exit code. Without input and
 /// without network.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rulepack ci\n  rulepack ci --format github --report sarif=rulepack.sarif --report junit=rulepack.xml")]
+#[command(
+    after_help = "Examples:\n  rulepack ci\n  rulepack ci --format github --report sarif=rulepack.sarif --report junit=rulepack.xml"
+)]
 pub struct CiArgs {
     #[command(flatten)]
     rules: RulesFlag,
@@ -77,6 +79,7 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     let started = Instant::now();
     let tested = test::run_tests(&opened, &validated.rules, &|_, _| true);
     let test_took = started.elapsed();
+    super::memory::write(&opened, &tested.results, terminal);
     let bad_cases = tested.results.count(Outcome::is_bad);
     let test_errors = tested.errors();
 
@@ -215,7 +218,8 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     findings.extend(tested.found.iter().cloned());
     findings.extend(compared.generated.diagnostics.iter().cloned());
     if stale > 0 {
-        let message = format!("{} {} stale", count(stale, "generated file"), if stale == 1 { "is" } else { "are" });
+        let message =
+            format!("{} {} stale", count(stale, "generated file"), if stale == 1 { "is" } else { "are" });
         findings.push(Diagnostic::new(Code::RP0709, message).help("run `rulepack generate`"));
     }
     let step = |(verb, what, result, _): &(&str, String, String, Duration)| Step {
@@ -252,7 +256,8 @@ fn remarks(opened: &Opened, validated: &Validation, tested: &Tested) -> Vec<Stri
     if quiet > 0 {
         let verb = if quiet == 1 { "is" } else { "are" };
         let file = validate::baseline_file(opened);
-        let why = if validated.known > 0 { format!("known ({file}) or allowed") } else { "allowed".to_owned() };
+        let why =
+            if validated.known > 0 { format!("known ({file}) or allowed") } else { "allowed".to_owned() };
         out.push(format!("{} {verb} not run because of errors that are {why}", count(quiet, "rule")));
     }
     if !tested.untested.is_empty() {

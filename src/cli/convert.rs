@@ -121,7 +121,11 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
                     match outcome {
                         Outcome::Event(event) => match event.tree() {
                             Ok(tree) if !admitted(&selection, &tree) => outside += 1,
-                            Ok(tree) if event.is_raw() && !selection.keep_duplicates && twice(&tree, &mut recent) => {
+                            Ok(tree)
+                                if event.is_raw()
+                                    && !selection.keep_duplicates
+                                    && twice(&tree, &mut recent) =>
+                            {
                                 duplicates += 1;
                             }
                             Ok(mut tree) => {

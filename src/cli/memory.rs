@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// The file, below the pack. It is one person's, so the folder's `.gitignore` names it.
+/// The file, below the pack. It is one person's, so a `.gitignore` beside it keeps it out.
 const FILE: &str = ".rulepack/last-failed.json";
 
 /// Rule and case.
@@ -22,7 +22,11 @@ pub fn read(opened: &Opened) -> Cases {
     let read = || -> Option<Cases> {
         let json: Value = serde_json::from_slice(&std::fs::read(path(opened)).ok()?).ok()?;
         let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
-        json.get("failed")?.as_array()?.iter().map(|row| Some((text(row, "rule")?, text(row, "case")?))).collect()
+        json.get("failed")?
+            .as_array()?
+            .iter()
+            .map(|row| Some((text(row, "rule")?, text(row, "case")?)))
+            .collect()
     };
     read().unwrap_or_default()
 }
@@ -49,7 +53,11 @@ pub fn write(opened: &Opened, results: &Results, terminal: &mut Terminal) {
     let text = format!("{:#}\n", json!({ "failed": rows }));
     let ignore = opened.pack.root.join(".rulepack/.gitignore");
     let written = super::files::write(&path(opened), text.as_bytes()).and_then(|()| {
-        if ignore.exists() { Ok(()) } else { super::files::write(&ignore, b"last-failed.json\n") }
+        if ignore.exists() {
+            Ok(())
+        } else {
+            super::files::write(&ignore, b"# written by rulepack\n.gitignore\nlast-failed.json\n")
+        }
     });
     if let Err(why) = written {
         // nothing is wrong with the tests where the folder cannot be written

@@ -130,8 +130,10 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
     };
     let json = || report_json(&engine, &report, &compiled, &not_run, sample);
     let bad = !report.complete() || not_run.iter().any(|(_, _, error)| *error);
-    let exit = if bad || (args.fail_on_alert && !report.alerts.is_empty()) { Exit::Findings } else { Exit::Fine };
-    let run = as_run(&engine, &report, &not_run, &left_out, exit == Exit::Findings, took, reports.show_values);
+    let exit =
+        if bad || (args.fail_on_alert && !report.alerts.is_empty()) { Exit::Findings } else { Exit::Fine };
+    let run =
+        as_run(&engine, &report, &not_run, &left_out, exit == Exit::Findings, took, reports.show_values);
     match args.format {
         Answers::Ndjson => {
             for alert in &report.alerts {

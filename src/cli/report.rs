@@ -52,8 +52,10 @@ fn parse(text: &str) -> Result<Report, String> {
         let all = ReportFormat::value_variants().iter().filter_map(ReportFormat::to_possible_value);
         all.map(|v| v.get_name().to_owned()).collect::<Vec<_>>()
     };
-    let (format, file) =
-        text.split_once('=').filter(|(_, f)| !f.is_empty()).ok_or("write it as FORMAT=FILE, such as sarif=rulepack.sarif")?;
+    let (format, file) = text
+        .split_once('=')
+        .filter(|(_, f)| !f.is_empty())
+        .ok_or("write it as FORMAT=FILE, such as sarif=rulepack.sarif")?;
     let format = ReportFormat::from_str(format, false).map_err(|_| {
         let names = names();
         match crate::diag::did_you_mean(format, names.iter().map(String::as_str)) {
@@ -80,7 +82,9 @@ impl Reports {
         match self.report.iter().find(|r| !formats.contains(&r.format)) {
             None => Ok(()),
             Some(r) => {
-                let name = |f: &ReportFormat| f.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
+                let name = |f: &ReportFormat| {
+                    f.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
+                };
                 let known: Vec<String> = formats.iter().map(name).collect();
                 terminal.note(&format!("error: `{command}` has no report of the format {}", name(&r.format)));
                 terminal.note(&format!("help: it has {}", known.join(", ")));
@@ -91,7 +95,13 @@ impl Reports {
 
     /// Writes the reports, and the summary of the job where GitHub asks for one. `json` is the answer of
     /// `--format json`. Gives the exit, which is another one only when a report could not be written.
-    pub fn write(&self, run: &Run<'_>, json: &dyn Fn() -> Value, exit: Exit, terminal: &mut Terminal) -> Exit {
+    pub fn write(
+        &self,
+        run: &Run<'_>,
+        json: &dyn Fn() -> Value,
+        exit: Exit,
+        terminal: &mut Terminal,
+    ) -> Exit {
         let mut exit = exit;
         for report in &self.report {
             let written = document(report.format, run, json)

@@ -124,11 +124,14 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
     if args.failed {
         rules.retain(|r| last.iter().any(|(rule, _)| *rule == r.rule.name));
     }
-    let wanted =
-        |rule: &str, case: &str| !args.failed || last.contains(&(rule.to_owned(), case.to_owned()));
+    let wanted = |rule: &str, case: &str| !args.failed || last.contains(&(rule.to_owned(), case.to_owned()));
     let tested = run_tests(&opened, &rules, &wanted);
     let took = started.elapsed();
-    if args.failed && tested.results.cases.is_empty() && tested.results.not_run.is_empty() && tested.errors() == 0 {
+    if args.failed
+        && tested.results.cases.is_empty()
+        && tested.results.not_run.is_empty()
+        && tested.errors() == 0
+    {
         terminal.line("ok: no case that failed last is there any more, or selected");
         return Exit::Fine;
     }

@@ -258,7 +258,10 @@ fn verdict(opened: &Opened, v: &Validation, fixed: usize) -> String {
     let quiet = v.quietly_not_run();
     if quiet > 0 {
         let verb = if quiet == 1 { "is" } else { "are" };
-        parts.push(format!("{} {verb} not run because of errors that are known or allowed", count(quiet, "rule")));
+        parts.push(format!(
+            "{} {verb} not run because of errors that are known or allowed",
+            count(quiet, "rule")
+        ));
     }
     std::iter::once(head).chain(parts).collect::<Vec<_>>().join(" · ")
 }

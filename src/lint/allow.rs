@@ -84,7 +84,8 @@ fn read(source: &Arc<Source>) -> (Vec<Allowance>, Vec<Diagnostic>) {
             found.push(d.in_source(source));
         };
         let form = || "write it as `# rulepack: allow RP1004 -- reason`".to_owned();
-        let Some(list) = rest.trim_start().strip_prefix("allow").filter(|r| r.starts_with([' ', '\t'])) else {
+        let Some(list) = rest.trim_start().strip_prefix("allow").filter(|r| r.starts_with([' ', '\t']))
+        else {
             let word = rest.split_whitespace().next().unwrap_or_default();
             wrong(format!("`rulepack: {word}` is no known comment"), form());
             continue;
@@ -132,7 +133,9 @@ fn scope(text: &str, statements: &[Statement], comments: &[Comment], comment: &C
     while let Some(c) = comments.iter().find(|c| {
         !c.trailing
             && c.span.start as usize >= next
-            && text.get(next..c.span.start as usize).is_some_and(|t| t.chars().all(|c| matches!(c, ' ' | '\t')))
+            && text
+                .get(next..c.span.start as usize)
+                .is_some_and(|t| t.chars().all(|c| matches!(c, ' ' | '\t')))
     }) {
         next = line_end(c.span.start as usize) + 1;
     }
@@ -171,8 +174,7 @@ fn scan(text: &str) -> (Vec<Statement>, Vec<Comment>) {
             kind => {
                 let starts = open.is_none();
                 let header = starts && kind == TokenKind::LeftSquareBracket;
-                let statement =
-                    open.get_or_insert_with(|| Statement { span, header: header.then(Vec::new) });
+                let statement = open.get_or_insert_with(|| Statement { span, header: header.then(Vec::new) });
                 statement.span = statement.span.to(span);
                 match (kind, &mut statement.header) {
                     // the brackets of a header end on its line
@@ -253,7 +255,9 @@ mod tests {
 
     #[test]
     fn a_comment_without_reason_or_with_an_unknown_code_allows_nothing() {
-        for comment in ["allow RP0501", "allow RP0501 --  ", "allow RP9999 -- x", "alow RP0501 -- x", "allow -- x"] {
+        for comment in
+            ["allow RP0501", "allow RP0501 --  ", "allow RP9999 -- x", "alow RP0501 -- x", "allow -- x"]
+        {
             let source = source(&format!("[rule]\n# rulepack: {comment}\nquery = 'a: 1'\n"));
             let found = apply(&source, vec![at(&source, Code::RP0501, "a: 1")]);
             let codes: Vec<Code> = found.iter().map(|d| d.code).collect();

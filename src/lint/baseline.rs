@@ -136,7 +136,9 @@ impl Baseline {
                 code: text("code"),
                 message: text("message"),
                 fingerprint: fingerprint.clone(),
-                count: count.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| broken("a `count` is no number"))?,
+                count: count
+                    .and_then(|n| usize::try_from(n).ok())
+                    .ok_or_else(|| broken("a `count` is no number"))?,
             };
             out.entries.insert(fingerprint, entry);
         }
@@ -203,8 +205,11 @@ impl Baseline {
                 out.new.push(d);
             }
         }
-        let mut stale: Vec<&Entry> =
-            self.entries.values().filter(|e| left.get(e.fingerprint.as_str()).is_some_and(|n| *n > 0)).collect();
+        let mut stale: Vec<&Entry> = self
+            .entries
+            .values()
+            .filter(|e| left.get(e.fingerprint.as_str()).is_some_and(|n| *n > 0))
+            .collect();
         stale.sort();
         out.stale = stale
             .iter()
@@ -265,7 +270,8 @@ mod tests {
     #[test]
     fn numbers_of_a_finding_about_the_whole_do_not_make_it_new() {
         let whole = |text: &str| Diagnostic::new(Code::RP0202, text).severity(Severity::Error);
-        let base = Baseline::of(&[whole("`okta2` has no catalogue, so 1 field in 4 rules was not")], &subject);
+        let base =
+            Baseline::of(&[whole("`okta2` has no catalogue, so 1 field in 4 rules was not")], &subject);
         let later = vec![
             whole("`okta2` has no catalogue, so 12 fields in 5 rules was not"),
             whole("`okta3` has no catalogue, so 1 field in 4 rules was not"),

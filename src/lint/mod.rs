@@ -73,9 +73,10 @@ impl Validation {
         }
         let fit = if n == 1 { "fits" } else { "fit" };
         let entries = if n == 1 { "1 entry".to_owned() } else { format!("{n} entries") };
-        let mut d = Diagnostic::new(Code::RP0714, format!("{entries} of the baseline {fit} no finding any more"))
-            .help("`rulepack validate --baseline` takes them out")
-            .in_source(&std::sync::Arc::new(crate::source::Source::new(file, "")));
+        let mut d =
+            Diagnostic::new(Code::RP0714, format!("{entries} of the baseline {fit} no finding any more"))
+                .help("`rulepack validate --baseline` takes them out")
+                .in_source(&std::sync::Arc::new(crate::source::Source::new(file, "")));
         for entry in compared.stale.iter().take(3) {
             d = d.note(entry.clone());
         }

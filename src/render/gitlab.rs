@@ -95,7 +95,9 @@ mod tests {
         let print = |text: &str| {
             let at = text.find("succes").unwrap();
             let source = Arc::new(Source::new("a.toml", text));
-            let d = crate::diag::Diagnostic::new(Code::RP0501, "m").at(Span::new(at, at + 6), "").in_source(&source);
+            let d = crate::diag::Diagnostic::new(Code::RP0501, "m")
+                .at(Span::new(at, at + 6), "")
+                .in_source(&source);
             let mut one = run(&[]);
             one.findings = vec![d];
             gitlab(&one)[0]["fingerprint"].clone()

@@ -27,8 +27,11 @@ pub fn junit(run: &Run<'_>) -> Result<String, String> {
 fn checked(run: &Run<'_>) -> TestSuite {
     let mut suite = TestSuite::new("validate");
     for rule in &run.rules {
-        let of_rule: Vec<&Diagnostic> =
-            run.findings.iter().filter(|d| d.source.as_ref().is_some_and(|s| s.name() == rule.file)).collect();
+        let of_rule: Vec<&Diagnostic> = run
+            .findings
+            .iter()
+            .filter(|d| d.source.as_ref().is_some_and(|s| s.name() == rule.file))
+            .collect();
         suite.add_test_case(judged(&rule.name, &of_rule));
     }
     let elsewhere: Vec<&Diagnostic> = run

@@ -14,7 +14,12 @@ pub fn markdown(run: &Run<'_>) -> String {
     if !run.steps.is_empty() {
         out.push_str("\n| step | what | result |\n|---|---|---|\n");
         for step in &run.steps {
-            out.push_str(&format!("| {} | {} | {} |\n", escape(&step.name), escape(&step.what), escape(&step.result)));
+            out.push_str(&format!(
+                "| {} | {} | {} |\n",
+                escape(&step.name),
+                escape(&step.what),
+                escape(&step.result)
+            ));
         }
     }
     if !run.alerts.is_empty() {

@@ -86,12 +86,15 @@ pub(super) mod tests {
 
     /// Three findings: one with everything, a warning that says the same twice, and one about the whole.
     pub fn findings() -> Vec<Diagnostic> {
-        let source = Arc::new(Source::new("rules/a b/ö.toml", "x = 1\nquery = 'é: succes'\nquery = 'é: succes'\n"));
+        let source =
+            Arc::new(Source::new("rules/a b/ö.toml", "x = 1\nquery = 'é: succes'\nquery = 'é: succes'\n"));
         let text = source.text().to_owned();
         let first = text.find("succes").unwrap();
         let second = text.rfind("succes").unwrap();
         let warning = |at: usize| {
-            Diagnostic::new(Code::RP1004, "quoted `*` | <b>\u{7}").at(Span::new(at, at + 6), "").in_source(&source)
+            Diagnostic::new(Code::RP1004, "quoted `*` | <b>\u{7}")
+                .at(Span::new(at, at + 6), "")
+                .in_source(&source)
         };
         vec![
             Diagnostic::new(Code::RP0501, "this clause can never match")

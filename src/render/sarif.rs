@@ -152,7 +152,9 @@ fn artifact(path: &str) -> Value {
     let mut uri = String::with_capacity(path.len());
     for b in path.replace('\\', "/").bytes() {
         match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => uri.push(char::from(b)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => {
+                uri.push(char::from(b))
+            }
             b => uri.push_str(&format!("%{b:02X}")),
         }
     }
@@ -161,7 +163,6 @@ fn artifact(path: &str) -> Value {
     }
     json!({ "uri": uri, "uriBaseId": "%SRCROOT%" })
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -173,13 +174,18 @@ mod tests {
         assert_eq!(log["version"], "2.1.0");
         let run = &log["runs"][0];
         let driver = &run["tool"]["driver"];
-        assert!(driver["name"].is_string() && driver["informationUri"].as_str().unwrap().starts_with("https://"));
+        assert!(
+            driver["name"].is_string() && driver["informationUri"].as_str().unwrap().starts_with("https://")
+        );
         let rules = driver["rules"].as_array().unwrap();
-        
+
         for rule in rules {
             assert!(rule["id"].is_string() && rule["shortDescription"]["text"].is_string(), "{rule}");
             assert!(rule["fullDescription"]["text"].as_str().is_some_and(|t| !t.is_empty()), "{rule}");
-            assert!(["error", "warning", "note"].contains(&rule["defaultConfiguration"]["level"].as_str().unwrap()));
+            assert!(
+                ["error", "warning", "note"]
+                    .contains(&rule["defaultConfiguration"]["level"].as_str().unwrap())
+            );
         }
         for invocation in run["invocations"].as_array().unwrap() {
             assert!(invocation["executionSuccessful"].is_boolean());
@@ -201,7 +207,10 @@ mod tests {
                 assert!(uri.is_ascii() && !uri.contains(' ') && !uri.contains('\\'), "{uri}");
                 let region = &physical["region"];
                 let at = |k: &str| region[k].as_u64().unwrap_or(1);
-                assert!(at("startLine") >= 1 && at("endLine").max(at("startLine")) >= at("startLine"), "{region}");
+                assert!(
+                    at("startLine") >= 1 && at("endLine").max(at("startLine")) >= at("startLine"),
+                    "{region}"
+                );
                 assert!(at("startColumn") >= 1 && at("endColumn") >= 1, "{region}");
             }
         }
@@ -219,9 +228,15 @@ mod tests {
         let physical = &first["locations"][0]["physicalLocation"];
         assert_eq!(physical["artifactLocation"]["uri"], "rules/a%20b/%C3%B6.toml");
         // columns count characters, and the end is the column behind the last one
-        assert_eq!(physical["region"], json!({"startLine": 2, "startColumn": 13, "endLine": 2, "endColumn": 19}));
+        assert_eq!(
+            physical["region"],
+            json!({"startLine": 2, "startColumn": 13, "endLine": 2, "endColumn": 19})
+        );
         assert_eq!(first["relatedLocations"][0]["message"]["text"], "because of this");
-        assert_eq!(first["fixes"][0]["artifactChanges"][0]["replacements"][0]["insertedContent"]["text"], "success");
+        assert_eq!(
+            first["fixes"][0]["artifactChanges"][0]["replacements"][0]["insertedContent"]["text"],
+            "success"
+        );
         assert_eq!(results[3]["locations"], json!([]));
         assert_eq!(results[4]["ruleId"], "RP0708");
     }

@@ -304,10 +304,9 @@ fn evaluate(
     let tiebreaker =
         request.settings.tiebreaker_field.as_ref().map(|t| builder.slot(&Access::Path(t.clone())));
     let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
-    let place_slots = request
-        .selection
-        .looks_at_events()
-        .then(|| ["@timestamp", "cloud.account.id", "cloud.region"].map(|p| builder.slot(&Access::Path(p.to_owned()))));
+    let place_slots = request.selection.looks_at_events().then(|| {
+        ["@timestamp", "cloud.account.id", "cloud.region"].map(|p| builder.slot(&Access::Path(p.to_owned())))
+    });
     let projection = builder.build();
     let mut recent = Recent::default();
     let mut failed = None;

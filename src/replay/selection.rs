@@ -65,7 +65,7 @@ impl Selection {
         let mut hasher = rustc_hash::FxHasher::default();
         hasher.write(record);
         // the low bits of this hash are weak
-        (hasher.finish() >> 20) % n == 0
+        (hasher.finish() >> 20).is_multiple_of(n)
     }
 
     /// Whether something below a path may count. `earlier` is how much before `since` is read as history.
@@ -134,7 +134,7 @@ fn days(year: &str, month: Option<&str>, day: Option<&str>) -> Option<(Nanos, Na
     let at = |y: i16, m: i16, d: i16| date::parse_value(&format!("{y:04}-{m:02}-{d:02}"));
     match (month, day) {
         (None, _) => Some((at(year, 1, 1)?, at(year.checked_add(1)?, 1, 1)?)),
-        (Some(m), None) if m == 12 => Some((at(year, 12, 1)?, at(year.checked_add(1)?, 1, 1)?)),
+        (Some(12), None) => Some((at(year, 12, 1)?, at(year.checked_add(1)?, 1, 1)?)),
         (Some(m), None) => Some((at(year, m, 1)?, at(year, m + 1, 1)?)),
         (Some(m), Some(d)) => at(year, m, d).map(|from| (from, from + DAY)),
     }
@@ -164,7 +164,8 @@ fn is_region(text: &str) -> bool {
 
 /// A moment on the command line: a date, a time, or so long ago, as `7d`.
 pub fn moment(text: &str, now: Nanos) -> Option<Nanos> {
-    if let Some((number, unit)) = text.char_indices().last().and_then(|(i, unit)| Some((text.get(..i)?, unit)))
+    if let Some((number, unit)) =
+        text.char_indices().last().and_then(|(i, unit)| Some((text.get(..i)?, unit)))
         && let Ok(n) = number.parse::<u32>()
     {
         let seconds = match unit {
@@ -236,7 +237,9 @@ mod tests {
         assert!(holds("", "2026-01-15", DAY_FILE));
         assert!(!holds("", "2026-01-14", DAY_FILE));
         assert!(between("2026-01-16", "").may_hold(Path::new(DAY_FILE), 2 * DAY));
-        for folder in ["a/111122223333/CloudTrail/eu-west-1/2026/01", "111122223333/CloudTrail/eu-west-1/2026"] {
+        for folder in
+            ["a/111122223333/CloudTrail/eu-west-1/2026/01", "111122223333/CloudTrail/eu-west-1/2026"]
+        {
             assert!(holds("2026-01-31", "", folder), "{folder}");
             assert!(holds("", "2026-02-01", folder) && holds("2026-01-01", "", folder));
         }
@@ -257,7 +260,9 @@ mod tests {
         assert!(holds("111122223333", "eu-west-1", DAY_FILE));
         assert!(!holds("444455556666", "", DAY_FILE) && !holds("", "us-gov-east-1", DAY_FILE));
         assert!(!holds("444455556666", "", "AWSLogs/111122223333"));
-        assert!(holds("444455556666", "", "AWSLogs") && holds("", "us-east-1", "AWSLogs/111122223333/CloudTrail"));
+        assert!(
+            holds("444455556666", "", "AWSLogs") && holds("", "us-east-1", "AWSLogs/111122223333/CloudTrail")
+        );
         assert!(holds("444455556666", "us-east-1", "trail.json"));
         // digests and other services say nothing about regions here
         assert!(holds("", "us-east-1", "AWSLogs/111122223333/CloudTrail-Digest/eu-west-1/2026"));

@@ -80,8 +80,7 @@ fn compare(engine: &Engine, case: &Case, expect: &Expect, texts: &Texts, report:
         let groups: Vec<String> =
             missing.iter().flat_map(|m| m.group.iter().map(|(k, v)| format!("{k} = {}", plain(v)))).collect();
         let summary = format!("expected {wanted} with {}, got {got}", groups.join(", "));
-        let names: Vec<&str> =
-            missing.iter().flat_map(|m| m.group.iter().map(|(k, _)| k.as_str())).collect();
+        let names: Vec<&str> = missing.iter().flat_map(|m| m.group.iter().map(|(k, _)| k.as_str())).collect();
         let without_values = Some(format!("expected {wanted} with another {}, got {got}", names.join(", ")));
         return Some(Failure { summary, without_values, ..Failure::default() });
     };

@@ -59,7 +59,9 @@ impl Outcome {
             },
             Outcome::TodoPasses(todo) => format!("this known gap ({todo}) is closed: the case passes"),
             Outcome::Broken(why) if values => format!("could not be judged: {why}"),
-            Outcome::Broken(_) => "could not be judged: an event could not be read, or the rule failed".to_owned(),
+            Outcome::Broken(_) => {
+                "could not be judged: an event could not be read, or the rule failed".to_owned()
+            }
         })
     }
 }

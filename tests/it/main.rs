@@ -17,5 +17,6 @@ mod generated_schema;
 mod output;
 mod pack;
 mod replay;
+mod reports;
 mod sandbox;
 mod transcripts;
