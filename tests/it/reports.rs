@@ -200,7 +200,7 @@ fn a_severity_can_require_tests() {
     s.write("rulepack.toml", format!("{config}\n[lint]\ntests_required_from = \"medium\"\n"));
     let ran = s.run(&["validate", "--format", "concise"]);
     assert_eq!(ran.code, Some(1));
-    let found: Vec<&str> = ran.out.lines().filter(|l| l.contains("RP0713")).collect();
+    let found: Vec<&str> = ran.out.lines().filter(|l| l.contains("error[RP0713]")).collect();
     assert!(found.len() == 1 && found[0].contains("login_profile_for_root"), "{}", ran.all());
     assert_eq!(s.run(&["ci"]).code, Some(1));
 }
