@@ -94,6 +94,7 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
         Ok(selection) => selection,
         Err(why) => return usage(&why, terminal),
     };
+    let here = std::env::current_dir().ok();
     let opened = match open(&args.rules.rules, terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
@@ -107,6 +108,15 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
         }
         paths.push(PathBuf::from(&opened.pack.config.fixtures));
     }
+    // paths count from where the command was started, not from the pack that it has entered
+    let mut history = args.history.clone();
+    if let Some(here) =
+        here.filter(|h| !args.input.is_empty() && std::env::current_dir().is_ok_and(|now| now != *h))
+    {
+        for path in paths.iter_mut().chain(&mut history).filter(|p| p.as_os_str() != "-") {
+            *path = here.join(&*path);
+        }
+    }
     let compiled = opened.compile();
     let unreadable: Vec<String> =
         opened.files().iter().filter(|f| f.rule.is_none()).map(|f| f.name.clone()).collect();
@@ -118,9 +128,9 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
     }
     let started = Instant::now();
     let bytes = Arc::new(AtomicU64::new(0));
-    let total = engine.size(&paths, &args.history);
+    let total = engine.size(&paths, &history);
     let progress = Progress::bytes(total, &bytes, terminal);
-    let report = engine.run(&paths, &args.history, &bytes);
+    let report = engine.run(&paths, &history, &bytes);
     progress.finish();
     let took = started.elapsed();
     let not_run = not_run(&compiled, &unreadable);

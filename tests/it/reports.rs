@@ -118,6 +118,17 @@ fn reports_lie_where_the_command_was_started() {
 }
 
 #[test]
+fn input_is_looked_for_where_the_command_was_started() {
+    let s = Sandbox::pack();
+    let out = Command::new(env!("CARGO_BIN_EXE_rulepack"))
+        .args(["replay", "-q", "../tests/fixtures"])
+        .current_dir(s.path("rules-toml"))
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{out:?}");
+}
+
+#[test]
 fn only_new_findings_fail_after_a_baseline() {
     let s = spoiled();
     assert_eq!(s.run(&["validate", "--baseline"]).code, Some(0));
