@@ -134,8 +134,8 @@ codes! {
     RP1005 1005 Warning "spaces inside a wildcard value";
     RP1006 1006 Warning "keyword at the edge of a value";
     RP1007 1007 Warning "range on a string field";
-    RP1201 1201 Warning "allowance without a finding";
-    RP1202 1202 Error "allowance without a reason or a known code";
+    RP1501 1501 Warning "allowance without a finding";
+    RP1502 1502 Error "allowance without a reason or a known code";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

@@ -58,7 +58,7 @@ pub(super) fn apply(source: &Arc<Source>, found: Vec<Diagnostic>) -> Vec<Diagnos
         .collect();
     for (allowance, _) in allowances.iter().zip(used).filter(|(_, used)| !used) {
         let message = format!("no `{}` here that could be allowed", allowance.code);
-        let d = Diagnostic::new(Code::RP1201, message)
+        let d = Diagnostic::new(Code::RP1501, message)
             .at(allowance.span, "")
             .help("remove the comment, or put it on the line above the key or table that it is about");
         out.push(d.in_source(source));
@@ -80,7 +80,7 @@ fn read(source: &Arc<Source>) -> (Vec<Allowance>, Vec<Diagnostic>) {
         let body = text.trim_start_matches('#').trim_start();
         let Some(rest) = body.strip_prefix(MARK) else { continue };
         let mut wrong = |message: String, help: String| {
-            let d = Diagnostic::new(Code::RP1202, message).at(comment.span, "").help(help);
+            let d = Diagnostic::new(Code::RP1502, message).at(comment.span, "").help(help);
             found.push(d.in_source(source));
         };
         let form = || "write it as `# rulepack: allow RP1004 -- reason`".to_owned();
@@ -250,7 +250,7 @@ mod tests {
         let source = source("[rule]\n# rulepack: allow RP0501, RP0502 -- lab\nquery = 'a: 1'\n");
         let found = apply(&source, vec![at(&source, Code::RP0501, "a: 1")]);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].code, found[0].place().as_deref()), (Code::RP1201, Some("a.toml:2:27")));
+        assert_eq!((found[0].code, found[0].place().as_deref()), (Code::RP1501, Some("a.toml:2:27")));
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
             let source = source(&format!("[rule]\n# rulepack: {comment}\nquery = 'a: 1'\n"));
             let found = apply(&source, vec![at(&source, Code::RP0501, "a: 1")]);
             let codes: Vec<Code> = found.iter().map(|d| d.code).collect();
-            assert_eq!(codes, [Code::RP0501, Code::RP1202], "{comment}");
+            assert_eq!(codes, [Code::RP0501, Code::RP1502], "{comment}");
         }
     }
 

@@ -175,9 +175,9 @@ fn comments_allow_findings_with_a_reason() {
     assert!(ran.code == Some(0) && ran.out.contains("known or allowed"), "{}", ran.all());
     edit(&s, file, " -- the lab writes it so", "");
     let ran = s.run(&["validate"]);
-    assert!(ran.code == Some(1) && ran.out.contains("RP1202") && ran.out.contains("RP0501"), "{}", ran.all());
+    assert!(ran.code == Some(1) && ran.out.contains("RP1502") && ran.out.contains("RP0501"), "{}", ran.all());
     edit(&s, file, "allow RP0501", "allow RP0502 -- nothing");
-    assert!(s.run(&["validate"]).out.contains("RP1201"));
+    assert!(s.run(&["validate"]).out.contains("RP1501"));
 }
 
 #[test]
