@@ -16,5 +16,6 @@ pub mod replay;
 pub mod report;
 pub mod schema;
 pub mod source;
+pub mod target;
 pub mod trial;
 pub mod value;

@@ -98,6 +98,56 @@ impl Source {
 pub struct QueryText {
     text: Arc<str>,
     map: SpanMap,
+    quoting: Quoting,
+}
+
+/// How a text is written in the file that holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quoting {
+    /// As it is.
+    #[default]
+    None,
+    /// A TOML string with escapes.
+    Basic {
+        /// Whether it may have line breaks.
+        multi_line: bool,
+    },
+    /// A TOML string without escapes.
+    Literal {
+        /// Whether it may have line breaks.
+        multi_line: bool,
+    },
+}
+
+impl Quoting {
+    /// A text as it is to stand inside of such a string; `None` where it cannot.
+    pub fn write(self, text: &str) -> Option<String> {
+        let control = |c: char| c.is_control() && c != '\t' && c != '\n';
+        match self {
+            Quoting::None => Some(text.to_owned()),
+            Quoting::Literal { multi_line } => {
+                let fits = if multi_line { !text.contains("'''") } else { !text.contains(['\'', '\n']) };
+                (fits && !text.contains(control)).then(|| text.to_owned())
+            }
+            Quoting::Basic { multi_line } => {
+                let mut out = String::with_capacity(text.len() + 8);
+                let mut quotes = 0;
+                for c in text.chars() {
+                    quotes = if c == '"' { quotes + 1 } else { 0 };
+                    match c {
+                        '\\' => out.push_str("\\\\"),
+                        // one or two quotes end no multi-line string
+                        '"' if multi_line && quotes < 2 => out.push(c),
+                        '"' => out.push_str("\\\""),
+                        '\n' if !multi_line => out.push_str("\\n"),
+                        c if control(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+                        c => out.push(c),
+                    }
+                }
+                Some(out)
+            }
+        }
+    }
 }
 
 /// Breakpoints `(query offset, file offset)`: between two of them both advance together.
@@ -169,12 +219,23 @@ impl SpanMap {
 impl QueryText {
     /// A query that is a file, or a command-line argument, by itself.
     pub fn plain(text: impl Into<Arc<str>>) -> Self {
-        QueryText { text: text.into(), map: SpanMap::default() }
+        QueryText { text: text.into(), map: SpanMap::default(), quoting: Quoting::None }
     }
 
     /// A query inside a file.
     pub fn mapped(text: impl Into<Arc<str>>, map: SpanMap) -> Self {
-        QueryText { text: text.into(), map }
+        QueryText { text: text.into(), map, quoting: Quoting::None }
+    }
+
+    /// Says how the file writes it.
+    pub fn quoted(mut self, quoting: Quoting) -> Self {
+        self.quoting = quoting;
+        self
+    }
+
+    /// How the file writes it.
+    pub fn quoting(&self) -> Quoting {
+        self.quoting
     }
 
     /// The decoded text of the query.
@@ -199,6 +260,20 @@ mod tests {
         assert_eq!(s.position(3), Position { line: 1, column: 3 });
         assert_eq!(s.place(8), "a.toml:2:1");
         assert_eq!(s.position(999), Position { line: 3, column: 1 });
+    }
+
+    #[test]
+    fn a_text_is_escaped_for_the_string_that_holds_it() {
+        let basic = |multi_line| Quoting::Basic { multi_line };
+        let literal = |multi_line| Quoting::Literal { multi_line };
+        let text = "a\\b \"c\"\n";
+        assert_eq!(basic(false).write(text).unwrap(), "a\\\\b \\\"c\\\"\\n");
+        assert_eq!(basic(true).write(text).unwrap(), "a\\\\b \"c\"\n");
+        assert_eq!(basic(true).write("\"\"\"").unwrap(), "\"\\\"\\\"");
+        assert_eq!(literal(true).write(text).as_deref(), Some(text));
+        assert_eq!(literal(false).write(text), None);
+        assert_eq!(literal(true).write("'''"), None);
+        assert_eq!(Quoting::None.write(text).as_deref(), Some(text));
     }
 
     #[test]

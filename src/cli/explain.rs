@@ -6,9 +6,12 @@ use super::terminal::{Terminal, count};
 use super::test::decision;
 use crate::diag::{CODES, Code, Severity, did_you_mean};
 use crate::es::date;
+use crate::lang::Shape;
 use crate::lang::cloudtrail::{Converter, Options};
+use crate::lang::rule::length;
 use crate::pack::{CompiledRule, TestEvent};
-use crate::plan::{Plan, Stage};
+use crate::plan::{Occurrence, Plan, Stage};
+use crate::replay::course::{Happening, course};
 use crate::replay::{Engine, Examined, RunRule, input};
 use crate::trial::short;
 use clap::Args;
@@ -135,8 +138,41 @@ fn describe(opened: &Opened, compiled: &CompiledRule, terminal: &mut Terminal) -
 
 /// The clauses of a plan, a line each.
 fn plan_lines(plan: &Plan, query: &str) -> Vec<String> {
+    if plan.is_grouped() {
+        return grouped_lines(plan, query);
+    }
     let Some(pred) = plan.filter().next() else { return vec!["everything".to_owned()] };
     crate::replay::decision::outline(pred, query)
+}
+
+/// The items of a sequence or sample, each with its clauses, and what binds them.
+fn grouped_lines(plan: &Plan, query: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let steps = plan.sequence().map(|s| s.steps.as_slice());
+    match plan.sequence() {
+        Some(s) => {
+            let within = s.maxspan.map_or_else(String::new, |m| format!(" within {}", length(m)));
+            out.push(format!("events in this order{within}"));
+        }
+        None => out.push("an event for each of these, in any order".to_owned()),
+    }
+    for (i, item) in plan.items().into_iter().enumerate() {
+        let step = steps.and_then(|s| s.get(i));
+        let times = step.map_or(1, |s| s.runs);
+        let mut head = match step {
+            Some(s) if s.missing => "no event".to_owned(),
+            None if steps.is_some() => "until an event".to_owned(),
+            _ if times > 1 => format!("{times} events"),
+            _ => "an event".to_owned(),
+        };
+        let keys: Vec<&str> = item.keys.iter().map(|k| k.name.as_ref()).collect();
+        if !keys.is_empty() {
+            head = format!("{head}, by {}", keys.join(" + "));
+        }
+        out.push(format!("- {head}"));
+        out.extend(crate::replay::decision::outline(&item.pred, query).iter().map(|l| format!("    {l}")));
+    }
+    out
 }
 
 /// Breaks a text into lines of at most `width` characters.
@@ -173,8 +209,15 @@ fn decide(
     let engine = Engine::new(vec![run], Converter::new(Options::default()));
     let mut found: Vec<Examined> = Vec::new();
     let mut looked = 0usize;
+    let mut parts: Vec<(String, Occurrence)> = Vec::new();
     let mut take = |e: Examined| {
         looked += 1;
+        if let Some(part) = e.part.clone() {
+            let part = (short(&e.id).to_owned(), part);
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
         if e.id.starts_with(event) && !found.iter().any(|f| f.id == e.id && f.decision == e.decision) {
             found.push(e);
         }
@@ -226,6 +269,13 @@ fn decide(
             terminal.line(&format!("    term {field}: {value}"));
         }
     }
+    let name = short(&examined.id).to_owned();
+    let happenings: Vec<Happening> = engine.rules().first().map_or_else(Vec::new, |r| course(r, &parts));
+    let of_event: Vec<&Happening> = happenings.iter().filter(|h| h.events.contains(&name)).collect();
+    if !of_event.is_empty() {
+        terminal.line("");
+        of_event.iter().for_each(|h| terminal.line(&format!("    {}", h.text)));
+    }
     terminal.line("");
     let verdict = if let Some(index) = &examined.outside {
         format!("ok: no match, because the event is in `{index}`, where the rule does not look")
@@ -234,6 +284,8 @@ fn decide(
         return Exit::Findings;
     } else if !examined.decision.matched {
         "ok: no match".to_owned()
+    } else if compiled.shape != Shape::Events {
+        "ok: it plays a part; an alert takes all of them".to_owned()
     } else if names.is_empty() {
         "ok: a match".to_owned()
     } else if examined.terms.is_empty() {

@@ -33,7 +33,7 @@ pub struct GenerateArgs {
     /// The product (opensearch: not supported yet)
     #[arg(long = "for", value_name = "PRODUCT", default_value = "kibana")]
     product: Product,
-    /// Apply the overlays of a target (not supported yet)
+    /// As this target wants the rules: its selection, its overlays (needs --out)
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     /// Also write catalog.md and a page per rule, as `docs = true` in [generate] does
@@ -95,8 +95,10 @@ fn read_all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Runs the command.
 pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
-    let later =
-        [(args.product == Product::Opensearch, "`--for opensearch`"), (args.target.is_some(), "`--target`")];
+    let later = [
+        (args.product == Product::Opensearch, "`--for opensearch`"),
+        (args.target.is_some() && args.docs, "`--docs` for one target"),
+    ];
     if let Some((_, what)) = later.iter().find(|(given, _)| *given) {
         terminal.complain(&Diagnostic::new(Code::RP9001, format!("{what} is not supported yet")));
         return Exit::Findings;
@@ -105,8 +107,24 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         Ok(o) => o,
         Err(exit) => return exit,
     };
-    let rules = opened.compile();
+    let mut rules = opened.compile();
     let config = &opened.pack.config;
+    let target = match args.target.as_deref() {
+        None => None,
+        Some(_) if args.out.is_none() => {
+            terminal.note(
+                "error: `--target` needs `--out DIR`: the pack's own folder holds the rules without overlays",
+            );
+            return Exit::Usage;
+        }
+        Some(name) => match super::deploy::choose(Some(name), config, terminal) {
+            Some(target) => Some(target),
+            None => return Exit::Usage,
+        },
+    };
+    if let Some(target) = &target {
+        rules.retain(|r| target.select.accepts(&r.rule));
+    }
     let Some(dir) =
         args.out.clone().or_else(|| config.generate_dir.as_ref().map(|d| opened.pack.root.join(d)))
     else {
@@ -116,7 +134,16 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
     };
     // a folder of its own gets both forms, whatever the configuration says
     let bundle = config.bundle || args.out.is_some();
-    let generated = all(&opened, &rules, bundle, args.docs || config.docs);
+    let named = std::sync::atomic::AtomicUsize::new(0);
+    let generated = match &target {
+        None => all(&opened, &rules, bundle, args.docs || config.docs),
+        Some(target) => emit::generate_adjusted(&rules, config, bundle, &|rule, json| {
+            let out = crate::target::kibana::overlay(rule, json, target);
+            named.fetch_add(out.actions.len(), std::sync::atomic::Ordering::Relaxed);
+            out.json
+        }),
+    };
+    let named = named.into_inner();
     let mut found = generated.diagnostics.clone();
     if args.out.is_none() {
         found.extend(
@@ -145,6 +172,12 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         terminal.remark(&format!(
             "note: {} of investigation guides left as they are",
             count(generated.placeholders, "placeholder")
+        ));
+    }
+    if named > 0 {
+        terminal.remark(&format!(
+            "note: {} left out: `deploy` looks their connectors up by name",
+            count(named, "action")
         ));
     }
     exit

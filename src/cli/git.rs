@@ -186,3 +186,11 @@ fn run(folder: &Path, args: &[&str]) -> Result<String, String> {
         Err(format!("{} ", String::from_utf8_lossy(&out.stderr).trim()))
     }
 }
+
+/// The commit of a folder, seven digits, with `+` where files have changed since; `None` outside of git.
+pub fn commit(folder: &Path) -> Option<String> {
+    let head = run(folder, &["rev-parse", "--short=7", "HEAD"]).ok()?;
+    let changed = run(folder, &["status", "--porcelain", "--untracked-files=no", "--", "."]).ok()?;
+    let mark = if changed.trim().is_empty() { "" } else { "+" };
+    Some(format!("{}{mark}", head.trim()))
+}

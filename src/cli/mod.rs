@@ -3,12 +3,18 @@
 
 mod accept;
 mod adopt;
+mod changes;
 mod ci;
+mod compile;
+mod connection;
 mod convert;
+mod deploy;
+mod dev;
 mod diff;
 mod explain;
 mod fields;
 mod files;
+mod fmt;
 mod generate;
 mod git;
 mod init;
@@ -40,6 +46,8 @@ pub enum Exit {
     Findings,
     /// Wrong usage or configuration; a selection that matched nothing.
     Usage,
+    /// A remote said no or could not be reached.
+    Remote,
     /// A bug in rulepack.
     Bug,
 }
@@ -50,13 +58,14 @@ impl Exit {
             Exit::Fine => 0,
             Exit::Findings => 1,
             Exit::Usage => 2,
+            Exit::Remote => 3,
             Exit::Bug => 70,
         }
     }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine · 1 findings, a rejected query, or input that could not be read whole · \
-2 wrong usage or configuration · 3 a remote said no · 70 a bug in rulepack";
+2 wrong usage or configuration · 3 a remote said no or was not reached · 70 a bug in rulepack";
 
 /// Groups, verbs and their summaries, as `rulepack --help` shows them.
 const GROUPS: &[(&str, &[(&str, &str)])] = &[
@@ -64,6 +73,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "Write",
         &[
             ("new NAME", "start a rule and its test"),
+            ("fmt [RULE...]", "bring files into canonical form"),
             ("fields [PATTERN]", "look up fields and types"),
             ("explain CODE|RULE [EVENT]", "a code, a rule, a decision"),
         ],
@@ -84,13 +94,21 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("diff [REV[..REV]]", "what a change would do"),
         ],
     ),
-    ("Ship", &[("generate [RULE...]", "write Detection Engine JSON")]),
+    (
+        "Ship",
+        &[
+            ("generate [RULE...]", "write Detection Engine JSON"),
+            ("deploy --target TARGET", "bring the pack to Kibana"),
+        ],
+    ),
     ("Set up", &[("init [DIR]", "scaffold a pack")]),
 ];
 
 const PLUMBING: &[(&str, &str)] = &[
     ("convert [INPUT...]", "raw CloudTrail to ECS documents"),
+    ("compile QUERY", "a query to Query DSL"),
     ("completions SHELL", "completions for your shell"),
+    ("dev kibana", "a fake Kibana to try on"),
 ];
 
 fn grouped(all: bool) -> String {
@@ -144,15 +162,22 @@ enum Verb {
     New(new::NewArgs),
     #[command(alias = "check")]
     Validate(validate::ValidateArgs),
+    Fmt(fmt::FmtArgs),
     Test(test::TestArgs),
     Ci(ci::CiArgs),
     Generate(generate::GenerateArgs),
+    Deploy(deploy::DeployArgs),
+    /// As `deploy --dry-run`
+    #[command(hide = true)]
+    Plan(deploy::DeployArgs),
     Init(init::InitArgs),
     Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
     Diff(diff::DiffArgs),
     Convert(convert::ConvertArgs),
+    Compile(compile::CompileArgs),
     Explain(explain::ExplainArgs),
+    Dev(dev::DevArgs),
     Fields(fields::FieldsArgs),
     /// Completions for your shell, printed
     Completions {
@@ -172,7 +197,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["fmt", "fixture", "deploy", "plan", "pull", "import", "compile", "dev", "lsp"];
+const LATER: &[&str] = &["fixture", "pull", "import", "lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -219,15 +244,23 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
     match verb {
         Verb::New(args) => new::run(args, terminal),
         Verb::Validate(args) => validate::run(args, terminal),
+        Verb::Fmt(args) => fmt::run(args, terminal),
         Verb::Test(args) => test::run(args, terminal),
         Verb::Ci(args) => ci::run(args, terminal),
         Verb::Generate(args) => generate::run(args, terminal),
+        Verb::Deploy(args) => deploy::run(args, terminal),
+        Verb::Plan(mut args) => {
+            args.dry_run = true;
+            deploy::run(args, terminal)
+        }
         Verb::Init(args) => init::run(args, terminal),
         Verb::Query(args) => query::run(args, terminal),
         Verb::Replay(args) => replay::run(args, terminal),
         Verb::Diff(args) => diff::run(args, terminal),
         Verb::Convert(args) => convert::run(args, terminal),
+        Verb::Compile(args) => compile::run(args, terminal),
         Verb::Explain(args) => explain::run(args, terminal),
+        Verb::Dev(args) => dev::run(args, terminal),
         Verb::Fields(args) => fields::run(args, terminal),
         Verb::Completions { shell } => {
             let mut out = Vec::new();

@@ -145,7 +145,10 @@ pub fn open(selectors: &[String], terminal: &mut Terminal) -> Result<Opened, Exi
         (None, None) => Pack::load(&here),
     };
     let pack = match loaded {
-        Ok(pack) => pack,
+        Ok(mut pack) => {
+            pack.config.now = jiff::Timestamp::now().as_nanosecond();
+            pack
+        }
         Err(found) => {
             found.iter().for_each(|d| terminal.complain(d));
             terminal.note("failed: the pack could not be loaded");

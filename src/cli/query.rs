@@ -5,8 +5,12 @@ use super::input::{InputFlags, left_out};
 use super::terminal::{Terminal, count, thousands};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::Context;
+use crate::lang::esql::cell_json;
 use crate::lang::{Language, Settings, Shape, analyze, check_syntax};
-use crate::replay::query::{Answer, Catalogs, Hit, Request, Source, run as run_query, schema};
+use crate::plan::join::KeyValue;
+use crate::plan::sequence;
+use crate::replay::query::{Answer, Catalogs, Group, Hit, Limits, Request, Source, run as run_query, schema};
+use crate::replay::table::{self, TableAnswer, TableRequest};
 use crate::replay::{Selection, input};
 use crate::schema::{Fields, Layer, Version, parse_mapping};
 use crate::source::{QueryText, Source as Text};
@@ -44,6 +48,12 @@ pub struct QueryArgs {
     /// An Elasticsearch mapping for all documents, or for an index
     #[arg(long, value_name = "[INDEX=]FILE")]
     mapping: Vec<String>,
+    /// The zone of dates that name none, as +01:00
+    #[arg(long, value_name = "ZONE", value_parser = zone, allow_hyphen_values = true)]
+    time_zone: Option<i32>,
+    /// KQL as this stack compiles it: before 8.8 without field information
+    #[arg(long, value_name = "STACK", value_parser = stack)]
+    compat: Option<Version>,
     /// Which catalogue types the documents: ecs or none (default: as the documents say)
     #[arg(long, value_name = "NAME")]
     schema: Option<String>,
@@ -79,13 +89,36 @@ pub struct QueryArgs {
     input: Vec<PathBuf>,
 }
 
+/// A zone as people write it, in seconds.
+fn zone(text: &str) -> Result<i32, String> {
+    crate::es::date::zone(text).ok_or_else(|| "write an offset such as +01:00, or Zulu".to_owned())
+}
+
+/// A stack version as people write it.
+fn stack(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "write a version such as 8.7".to_owned())
+}
+
+/// A query language on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-enum Lang {
+pub enum Lang {
     #[value(alias = "kuery")]
     Kql,
     Lucene,
     Eql,
     Esql,
+}
+
+impl Lang {
+    /// The language.
+    pub fn language(self) -> Language {
+        match self {
+            Lang::Kql => Language::Kql,
+            Lang::Lucene => Language::Lucene,
+            Lang::Eql => Language::Eql,
+            Lang::Esql => Language::Esql,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,10 +137,7 @@ enum Position {
 /// Runs the command.
 pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     let language = match args.lang {
-        Some(Lang::Kql) => Language::Kql,
-        Some(Lang::Lucene) => Language::Lucene,
-        Some(Lang::Eql) => Language::Eql,
-        Some(Lang::Esql) => Language::Esql,
+        Some(lang) => lang.language(),
         None => {
             let guess = guess(&args.query);
             terminal.remark(&format!("read as {}; --lang says otherwise", guess.name()));
@@ -134,21 +164,26 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     if args.max_samples_per_key == 0 {
         return usage("--max-samples-per-key must be greater than 0", terminal);
     }
-    let mut mappings = Vec::new();
+    let mut named = Vec::new();
     for given in &args.mapping {
         match mapping(given) {
-            Ok(layer) => mappings.push(layer),
+            Ok(found) => named.push(found),
             Err(why) => return usage(&why, terminal),
         }
     }
+    let mappings: Vec<Layer> = named.iter().map(|(_, layer)| layer.clone()).collect();
     let defaults = Settings::default();
-    let settings = Settings {
-        context: Context { now, offset: 0 },
+    let mut settings = Settings {
+        context: Context { now, offset: args.time_zone.unwrap_or(0) },
         unknown_field: Severity::Warning,
         ecs: None,
-        event_category_field: args.event_category_field.unwrap_or(defaults.event_category_field),
-        timestamp_field: args.timestamp_field.unwrap_or(defaults.timestamp_field),
+        field_information: args.compat.is_none_or(|v| v >= Version(8, 8, 0)),
+        event_category_field: args
+            .event_category_field
+            .unwrap_or_else(|| defaults.event_category_field.clone()),
+        timestamp_field: args.timestamp_field.unwrap_or_else(|| defaults.timestamp_field.clone()),
         tiebreaker_field: args.tiebreaker_field,
+        ..defaults
     };
     let catalogs = match args.schema.as_deref() {
         None => Catalogs::Auto,
@@ -161,7 +196,10 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
             );
         }
     };
-    if args.check && args.input.is_empty() {
+    if args.check && args.input.is_empty() && args.index.is_empty() {
+        if language == Language::Esql {
+            settings.indices = table::mapped_indices(&named);
+        }
         let with_catalogs = match catalogs {
             Catalogs::Always => true,
             Catalogs::Never => false,
@@ -171,13 +209,46 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         let analysis = analyze(language, text.text(), &schema, &settings);
         return verdict(&relocated(analysis.diagnostics, &text, &source), terminal);
     }
+    if language == Language::Esql {
+        let request = TableRequest {
+            text: text.text(),
+            mappings: named,
+            catalogs,
+            settings,
+            indices: Vec::new(),
+            plain: Vec::new(),
+            selection,
+        };
+        return tables(
+            request,
+            &args.index,
+            &args.input,
+            (args.check, args.size, args.format),
+            &text,
+            &source,
+            terminal,
+        );
+    }
     let (sources, skipped) = match sources(&args.input, true, &selection) {
         Ok(found) => found,
         Err(why) => return usage(&why, terminal),
     };
+    let limits = Limits {
+        size: args.size,
+        tail: args.result_position == Position::Tail,
+        samples_per_key: args.max_samples_per_key,
+    };
     let sample = selection.sample;
-    let request =
-        Request { language, text: text.text(), mappings, catalogs, settings, sources: &sources, selection };
+    let request = Request {
+        language,
+        text: text.text(),
+        mappings,
+        catalogs,
+        settings,
+        sources: &sources,
+        limits,
+        selection,
+    };
     let bytes = Arc::new(AtomicU64::new(0));
     let mut answer = run_query(&request, &bytes);
     let found = relocated(std::mem::take(&mut answer.analysis.diagnostics), &text, &source);
@@ -192,22 +263,122 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         return Exit::Findings;
     }
     if answer.analysis.plan.is_none() {
-        let what = match answer.analysis.shape {
-            Shape::Sequence => "EQL sequences are not supported yet",
-            Shape::Sample => "EQL samples are not supported yet",
-            Shape::Table | Shape::Events => "running this query is not supported yet",
-        };
-        terminal.complain(&Diagnostic::new(Code::RP9001, what));
+        terminal.complain(&Diagnostic::new(Code::RP9001, "running this query is not supported yet"));
         return Exit::Findings;
     }
-    let total = answer.hits.len();
-    cut(&mut answer, language, args.size, args.result_position == Position::Tail);
-    print(&answer, language, args.format, total, terminal);
+    print(&answer, language, args.format, terminal);
     let left_out = left_out(skipped.pruned, answer.outside, answer.duplicates, sample);
     if args.format != Answers::Text {
         left_out.iter().for_each(|l| terminal.remark(&format!("note: {l}")));
     }
-    finish(&answer, total, skipped.by_name, &left_out, args.format, terminal)
+    finish(&answer, skipped.by_name, &left_out, args.format, terminal)
+}
+
+/// Runs an ES|QL query.
+fn tables(
+    mut request: TableRequest<'_>,
+    indices: &[String],
+    input: &[PathBuf],
+    (check, size, format): (bool, Option<usize>, Answers),
+    text: &QueryText,
+    source: &Arc<Text>,
+    terminal: &mut Terminal,
+) -> Exit {
+    let mut skipped = Skipped::default();
+    let selection = request.selection.clone();
+    for given in indices {
+        let Some((name, path)) = given.split_once('=') else {
+            return usage(&format!("--index {given}: give NAME=FILE"), terminal);
+        };
+        match sources(&[PathBuf::from(path)], false, &selection) {
+            Ok((found, n)) => {
+                skipped.add(n);
+                match request.indices.iter_mut().find(|(held, _)| held == name) {
+                    Some((_, held)) => held.extend(found),
+                    None => request.indices.push((name.to_owned(), found)),
+                }
+            }
+            Err(why) => return usage(&format!("--index {why}"), terminal),
+        }
+    }
+    let row = crate::lang::esql::reads_nothing(text.text());
+    if !input.is_empty() || (indices.is_empty() && !row) {
+        match sources(input, true, &selection) {
+            Ok((found, n)) => {
+                skipped.add(n);
+                request.plain = found;
+            }
+            Err(why) => return usage(&why, terminal),
+        }
+    }
+    let bytes = Arc::new(AtomicU64::new(0));
+    let mut answer = table::run(&request, &bytes);
+    let found = relocated(std::mem::take(&mut answer.analysis.diagnostics), text, source);
+    if check || found.iter().any(|d| d.severity == Severity::Error) {
+        return verdict(&found, terminal);
+    }
+    if !terminal.quiet {
+        found.iter().for_each(|d| terminal.complain(d));
+    }
+    if answer.analysis.plan.is_none() && answer.unread.is_empty() {
+        terminal.complain(&Diagnostic::new(Code::RP9001, "running this query is not supported yet"));
+        return Exit::Findings;
+    }
+    let total = answer.rows.len();
+    answer.rows.truncate(size.unwrap_or(usize::MAX));
+    print_table(&answer, format, terminal);
+    if format != Answers::Json && !terminal.quiet {
+        answer.warnings.iter().for_each(|w| terminal.note(&format!("warning: {w}")));
+    }
+    let counted = Answer { documents: answer.documents, unread: answer.unread, ..Answer::default() };
+    let shown = total.min(size.unwrap_or(usize::MAX));
+    let left_out = left_out(skipped.pruned, answer.outside, answer.duplicates, selection.sample);
+    if format != Answers::Text {
+        left_out.iter().for_each(|l| terminal.remark(&format!("note: {l}")));
+    }
+    finish_rows(&counted, (total, shown), skipped.by_name, &left_out, format, terminal)
+}
+
+fn print_table(answer: &TableAnswer, format: Answers, terminal: &mut Terminal) {
+    let row_json = |row: &Vec<crate::value::Datum>| -> Vec<Value> { row.iter().map(cell_json).collect() };
+    match format {
+        Answers::Json => {
+            let columns: Vec<Value> =
+                answer.columns.iter().map(|c| json!({ "name": c.name, "type": c.ty.name() })).collect();
+            let values: Vec<Vec<Value>> = answer.rows.iter().map(row_json).collect();
+            terminal.line(
+                &json!({ "columns": columns, "values": values, "warnings": answer.warnings }).to_string(),
+            );
+        }
+        Answers::Ndjson => {
+            for row in &answer.rows {
+                let names = answer.columns.iter().map(|c| c.name.to_string());
+                let object: serde_json::Map<String, Value> =
+                    names.zip(row_json(row)).filter(|(_, v)| !v.is_null()).collect();
+                terminal.line(&Value::Object(object).to_string());
+            }
+        }
+        Answers::Text => {
+            // columns without a value are left out, as the detection engine does
+            let used: Vec<usize> = (0..answer.columns.len())
+                .filter(|i| answer.rows.iter().any(|r| r.get(*i).is_some_and(|d| !d.is_null())))
+                .collect();
+            let names: Vec<&str> =
+                used.iter().filter_map(|i| answer.columns.get(*i)).map(|c| c.name.as_ref()).collect();
+            if names.is_empty() {
+                return;
+            }
+            terminal.line(&names.join("  "));
+            for row in &answer.rows {
+                let cells = used.iter().filter_map(|i| row.get(*i)).map(|d| match cell_json(d) {
+                    Value::Null => "-".to_owned(),
+                    Value::String(s) => s,
+                    other => other.to_string(),
+                });
+                terminal.line(&cells.collect::<Vec<_>>().join("  "));
+            }
+        }
+    }
 }
 
 fn usage(why: &str, terminal: &mut Terminal) -> Exit {
@@ -253,15 +424,17 @@ fn guess(query: &str) -> Language {
     Language::Kql
 }
 
-fn mapping(given: &str) -> Result<Layer, String> {
-    let (_, path) = match given.split_once('=') {
+/// The index that a mapping file is for, if any, and its fields, as `--mapping` names it.
+pub fn mapping(given: &str) -> Result<(Option<String>, Layer), String> {
+    let (index, path) = match given.split_once('=') {
         Some((index, path)) if !Path::new(given).exists() => (Some(index), path),
         _ => (None, given),
     };
     let text =
         std::fs::read_to_string(path).map_err(|e| format!("--mapping {path}: {}", input::reason(&e)))?;
     let fields: Fields = parse_mapping(&text).map_err(|e| format!("--mapping {path}: {e}"))?;
-    Ok(Layer { fields: Arc::new(fields), version: None::<Version>, label: path.to_owned() })
+    let layer = Layer { fields: Arc::new(fields), version: None::<Version>, label: path.to_owned() };
+    Ok((index.map(str::to_owned), layer))
 }
 
 /// What of the given paths was left out.
@@ -271,6 +444,13 @@ pub struct Skipped {
     pub by_name: usize,
     /// Files and folders that hold nothing of what was asked for.
     pub pruned: usize,
+}
+
+impl Skipped {
+    fn add(&mut self, other: Skipped) {
+        self.by_name += other.by_name;
+        self.pruned += other.pruned;
+    }
 }
 
 /// The documents of the given paths, or of stdin.
@@ -315,32 +495,58 @@ fn text_of(input: &mut dyn Read) -> Result<Source, String> {
     Ok(Source::Text { name: "stdin".to_owned(), text })
 }
 
-/// Cuts the hits to what the language returns.
-fn cut(answer: &mut Answer, language: Language, size: Option<usize>, tail: bool) {
-    if language != Language::Eql {
-        if let Some(size) = size {
-            answer.hits.truncate(size);
-        }
-        return;
-    }
-    let window = crate::lang::eql::combine(size.unwrap_or(10), tail, &answer.analysis.pipes);
-    let range = window.of_events(answer.hits.len());
-    answer.hits = std::mem::take(&mut answer.hits).drain(range).collect();
-}
-
-fn print(answer: &Answer, language: Language, format: Answers, total: usize, terminal: &mut Terminal) {
+fn print(answer: &Answer, language: Language, format: Answers, terminal: &mut Terminal) {
+    let grouped = answer.analysis.shape != Shape::Events;
     match format {
         Answers::Json => {
-            let hits: Vec<Value> = answer.hits.iter().map(hit_json).collect();
-            let body = if language == Language::Eql {
-                json!({ "hits": { "total": { "value": total, "relation": "eq" }, "events": hits } })
-            } else {
-                json!({ "hits": { "total": { "value": total, "relation": "eq" }, "hits": hits } })
+            let (key, results): (&str, Vec<Value>) = match language {
+                _ if grouped => ("sequences", answer.groups.iter().map(group_json).collect()),
+                Language::Eql => ("events", answer.hits.iter().map(hit_json).collect()),
+                _ => ("hits", answer.hits.iter().map(hit_json).collect()),
             };
-            terminal.line(&body.to_string());
+            let mut hits = serde_json::Map::new();
+            hits.insert("total".to_owned(), json!({ "value": answer.total, "relation": "eq" }));
+            hits.insert(key.to_owned(), results.into());
+            terminal.line(&json!({ "hits": hits }).to_string());
         }
-        Answers::Ndjson => answer.hits.iter().for_each(|h| terminal.line(&hit_json(h).to_string())),
-        Answers::Text => answer.hits.iter().for_each(|h| terminal.line(&hit_text(h))),
+        Answers::Ndjson => {
+            answer.hits.iter().for_each(|h| terminal.line(&hit_json(h).to_string()));
+            answer.groups.iter().for_each(|g| terminal.line(&group_json(g).to_string()));
+        }
+        Answers::Text => {
+            answer.hits.iter().for_each(|h| terminal.line(&hit_text(h)));
+            for (i, group) in answer.groups.iter().enumerate() {
+                if i > 0 {
+                    terminal.line("");
+                }
+                group_text(group, answer.analysis.shape, terminal);
+            }
+        }
+    }
+}
+
+fn group_json(group: &Group) -> Value {
+    let events: Vec<Value> = group
+        .events
+        .iter()
+        .map(|e| match e {
+            Some(hit) => hit_json(hit),
+            None => json!({ "_index": "", "_id": "", "_source": {}, "missing": true }),
+        })
+        .collect();
+    let keys: Vec<Value> = group.keys.iter().map(KeyValue::to_json).collect();
+    json!({ "join_keys": keys, "events": events })
+}
+
+/// The keys, and below them the events.
+fn group_text(group: &Group, shape: Shape, terminal: &mut Terminal) {
+    let what = if shape == Shape::Sample { "sample" } else { "sequence" };
+    let keys: Vec<String> = group.keys.iter().map(|k| k.to_json().to_string()).collect();
+    let by = if keys.is_empty() { String::new() } else { format!(" by {}", keys.join(", ")) };
+    terminal.line(&format!("{what}{by}"));
+    for event in &group.events {
+        let text = event.as_ref().map_or_else(|| "(no such event)".to_owned(), hit_text);
+        terminal.line(&format!("  {text}"));
     }
 }
 
@@ -370,7 +576,49 @@ fn hit_text(hit: &Hit) -> String {
 
 fn finish(
     answer: &Answer,
-    total: usize,
+    skipped: usize,
+    left_out: &[String],
+    format: Answers,
+    terminal: &mut Terminal,
+) -> Exit {
+    if answer.forgotten > 0 {
+        terminal.note(&format!(
+            "warning: {} join keys waited at once for their sequences to go on; {} of them were given up",
+            thousands(sequence::MAX_OPEN as u64),
+            thousands(answer.forgotten)
+        ));
+    }
+    let documents = count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document");
+    let text = match answer.analysis.shape {
+        Shape::Sequence => format!("{} in {documents}", count(answer.total, "sequence")),
+        Shape::Sample => format!("{} in {documents}", count(answer.total, "sample")),
+        Shape::Events | Shape::Table => format!("{} of {documents} match", thousands(answer.total as u64)),
+    };
+    let shown = answer.hits.len() + answer.groups.len();
+    close(answer, text, (answer.total, shown), skipped, left_out, format, terminal)
+}
+
+/// The verdict on a table.
+fn finish_rows(
+    answer: &Answer,
+    (total, shown): (usize, usize),
+    skipped: usize,
+    left_out: &[String],
+    format: Answers,
+    terminal: &mut Terminal,
+) -> Exit {
+    let text = format!(
+        "{} of {}",
+        count(total, "row"),
+        count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document")
+    );
+    close(answer, text, (total, shown), skipped, left_out, format, terminal)
+}
+
+fn close(
+    answer: &Answer,
+    mut text: String,
+    (total, shown): (usize, usize),
     skipped: usize,
     left_out: &[String],
     format: Answers,
@@ -379,13 +627,8 @@ fn finish(
     for unread in answer.unread.iter().take(20) {
         terminal.note(&format!("error: {}: {}", unread.place, unread.message));
     }
-    let mut text = format!(
-        "{} of {} match",
-        thousands(total as u64),
-        count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document")
-    );
-    if answer.hits.len() < total {
-        text.push_str(&format!(", {} shown", thousands(answer.hits.len() as u64)));
+    if shown < total {
+        text.push_str(&format!(", {} shown", thousands(shown as u64)));
     }
     if skipped > 0 {
         text.push_str(&format!("; {} skipped by name", count(skipped, "file")));

@@ -76,12 +76,13 @@ enum Answers {
 const REPORTS: [ReportFormat; 3] = [ReportFormat::Json, ReportFormat::Markdown, ReportFormat::Github];
 
 /// What a replay takes for granted.
-const ASSUMPTIONS: [&str; 5] = [
+const ASSUMPTIONS: [&str; 6] = [
     "raw CloudTrail is converted as by the AWS integration 8.9.0, with its entity mapping",
     "no GeoIP and no ASN: `source.geo.*` and `source.as.*` are absent",
     "`event.ingested` is `@timestamp`",
     "one pass over all input: nothing is cut at `max_signals`",
     "new terms: history is the input itself and --history",
+    "a sequence of events is one alert; Kibana writes one above a building block for each event",
 ];
 
 /// Runs the command.
@@ -437,9 +438,16 @@ fn print_alerts(engine: &Engine, report: &Report, terminal: &mut Terminal) {
         let when = alert.time.map_or_else(|| "-".to_owned(), moment);
         terminal.line(&format!("{when}  {:8} {}  {}", rule.severity, rule.name, ids.join(", ")));
         for (name, value) in &alert.group {
-            terminal.line(&format!("    new    {name}: {}", shorten(value, 80)));
+            let word = if rule.plan.is_grouped() { "by " } else { "new" };
+            terminal.line(&format!("    {word}    {name}: {}", shorten(value, 80)));
         }
+        let mut event = None;
         for evidence in &alert.evidence {
+            if alert.events.len() > 1 && event != Some(evidence.event) {
+                event = Some(evidence.event);
+                let id = alert.events.get(evidence.event).map_or("", |id| short(id));
+                terminal.line(&format!("    event {id}"));
+            }
             for (name, values) in &evidence.values {
                 let shown: Vec<String> = values.iter().take(3).map(quoted).collect();
                 terminal.line(&format!("    {name}: {}", shown.join(", ")));
@@ -465,7 +473,12 @@ fn alert_json(engine: &Engine, alert: &Alert) -> Value {
                     (n.clone(), Value::Array(v.iter().map(crate::value::Scalar::to_json).collect()))
                 })
                 .collect();
-            json!({ "clause": e.clause, "values": values })
+            let mut out = json!({ "clause": e.clause, "values": values });
+            let id = alert.events.get(e.event).filter(|_| alert.events.len() > 1);
+            if let (Some(map), Some(id)) = (out.as_object_mut(), id) {
+                map.insert("event".into(), id.as_str().into());
+            }
+            out
         })
         .collect();
     let group: Map<String, Value> = alert.group.iter().map(|(n, v)| (n.clone(), v.clone().into())).collect();

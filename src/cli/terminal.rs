@@ -100,6 +100,19 @@ impl Terminal {
         }
     }
 
+    /// Asks a person; `None` where there is nobody to ask.
+    pub fn confirm(&mut self, question: &str) -> Option<bool> {
+        self.flush();
+        if !self.err_is_terminal || !io::stdin().is_terminal() {
+            return None;
+        }
+        let _ = write!(self.err, "{question} [y/N] ");
+        let _ = self.err.flush();
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).ok()?;
+        Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// Writes out what is held back.
     pub fn flush(&mut self) {
         if self.out.flush().is_err() {

@@ -280,6 +280,10 @@ fn print_case(c: &CaseResult, terminal: &mut Terminal) {
             if let Some(remark) = &f.remark {
                 terminal.line(&format!("    {remark}"));
             }
+            if !f.course.is_empty() {
+                terminal.line("");
+                f.course.iter().for_each(|c| terminal.line(&format!("    {c}")));
+            }
         }
         Outcome::TodoPasses(todo) => {
             terminal.line(&format!("  this known gap ({todo}) is closed: the case passes"));

@@ -96,7 +96,7 @@ fn read_baseline(opened: &Opened) -> Result<Option<Baseline>, Box<Diagnostic>> {
 
 /// Checks the selected rules; what the baseline knows is left out.
 pub fn check(opened: &Opened) -> Validation {
-    let mut validated = lint::validate(&opened.pack, &opened.files());
+    let mut validated = lint::validate_at(&opened.pack, &opened.files(), super::now(None).ok());
     match read_baseline(opened) {
         Ok(None) => {}
         Ok(Some(baseline)) => {

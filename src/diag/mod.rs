@@ -136,9 +136,10 @@ impl Diagnostic {
         for label in &mut self.labels {
             label.span = query.file_span(label.span);
         }
-        if let Some(fix) = &mut self.fix {
-            fix.span = query.file_span(fix.span);
-        }
+        self.fix = self.fix.and_then(|fix| {
+            let replacement = query.quoting().write(&fix.replacement)?;
+            Some(Fix { span: query.file_span(fix.span), replacement, safety: fix.safety })
+        });
         self.source = Some(Arc::clone(source));
         self
     }

@@ -3,6 +3,7 @@
 
 use super::detection_rule;
 use crate::diag::Diagnostic;
+use crate::lang::rule::Rule;
 use crate::pack::{CompiledRule, Config};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -28,11 +29,24 @@ pub struct Generated {
 /// not, for Kibana may know better. `bundle` adds `rules.ndjson`. The bytes depend on nothing but the
 /// rules and the configuration.
 pub fn generate(rules: &[CompiledRule], config: &Config, bundle: bool) -> Generated {
+    generate_adjusted(rules, config, bundle, &|_, json| json)
+}
+
+/// As [`generate`], each rule's JSON passed through `adjust`: overlays of a target.
+pub fn generate_adjusted(
+    rules: &[CompiledRule],
+    config: &Config,
+    bundle: bool,
+    adjust: &(dyn Fn(&Rule, Value) -> Value + Sync),
+) -> Generated {
     let mut out = Generated::default();
     let emitted: Vec<_> = rules
         .par_iter()
         .map(|rule| {
-            let emitted = (!rule.rule.broken).then(|| detection_rule(rule, config));
+            let mut emitted = (!rule.rule.broken).then(|| detection_rule(rule, config));
+            if let Some(emitted) = &mut emitted {
+                emitted.json = adjust(&rule.rule, std::mem::take(&mut emitted.json));
+            }
             let text = emitted.as_ref().map(|e| (pretty(&e.json), e.json.to_string()));
             (rule, emitted, text)
         })

@@ -6,10 +6,9 @@ mod integrations;
 mod setup;
 mod whitespace;
 
-pub use files::{Check, Generated, Stale, check, generate};
+pub use files::{Check, Generated, Stale, check, generate, generate_adjusted};
 
 use crate::diag::{Code, Diagnostic};
-use crate::lang::Language;
 use crate::lang::rule::{Rule, RuleType, Structure};
 use crate::pack::{CompiledRule, Config};
 use crate::schema::{Origin, Schema, ecs, ecs_of_stack};
@@ -105,11 +104,8 @@ fn new_terms(rule: &Rule, out: &mut Map<String, Value>) {
 }
 
 /// The fields of the query, sorted, with the type that ECS gives them, or else the type family of the
-/// dataset's catalogue. ES|QL names columns rather than fields, so it has none.
+/// dataset's catalogue. Of an ES|QL query it is the fields that it reads, not the columns that it makes.
 fn required_fields(compiled: &CompiledRule, config: &Config) -> Vec<Value> {
-    if compiled.rule.language == Some(Language::Esql) {
-        return Vec::new();
-    }
     let catalogue = Schema::new(vec![ecs().layer(ecs_of_stack(config.newest_stack()))]);
     let schema = compiled.schema(config);
     // a field that the language implies has no place in the query

@@ -267,9 +267,27 @@ fn round_to(at: Nanos, unit: char, round: Round, clock: &Clock) -> Option<Nanos>
     Some(rounded - offset)
 }
 
+/// A time zone such as `+01:00` or `Zulu` as seconds east of UTC; `None` for the names of regions, whose
+/// offset changes with the seasons.
+pub fn zone(text: &str) -> Option<i32> {
+    if matches!(text, "Z" | "Zulu" | "UTC" | "GMT" | "Etc/UTC") {
+        return Some(0);
+    }
+    // a date with this zone, read by the one parser of dates there is
+    let (here, there) =
+        (parse_value("2000-01-01T00:00:00Z")?, parse_value(&format!("2000-01-01T00:00:00{text}"))?);
+    i32::try_from((here - there) / 1_000_000_000).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zones_are_offsets() {
+        assert_eq!((zone("Zulu"), zone("-07:00"), zone("+05:30")), (Some(0), Some(-25_200), Some(19_800)));
+        assert_eq!((zone("America/Phoenix"), zone("7")), (None, None));
+    }
 
     fn clock() -> Clock {
         Clock { now: parse_value("2024-06-15T12:30:00Z").unwrap(), offset: 0, nanos: false }

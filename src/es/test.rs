@@ -2,7 +2,7 @@
 //! type ([`Test`]). The table is Elasticsearch's own: what it refuses is refused here.
 
 use super::date::{self, Clock, Nanos, Round};
-use super::regexp::{Regexp, RegexpError};
+use super::regexp::Regexp;
 use super::wildcard::{Part, Pattern};
 use super::{analyze, ip, version};
 use crate::diag::Code;
@@ -75,6 +75,10 @@ pub enum Op {
     Match(Literal),
     /// The `match_phrase` query: all tokens in order on text, `term` elsewhere.
     Phrase(Literal),
+    /// A phrase whose tokens may be moved by so many places in all.
+    SloppyPhrase(Literal, u32),
+    /// A text at most so many edits away: a change, an addition, a loss, or a swap of two neighbours.
+    Fuzzy(Box<str>, u32),
 }
 
 /// What dates are read against.
@@ -119,6 +123,10 @@ pub enum Test {
     Token(Box<Test>),
     /// Tokens in order.
     TokenPhrase(Vec<String>),
+    /// Tokens that so many moves bring into order.
+    SloppyPhrase(Vec<String>, u32),
+    /// A string at most so many edits away.
+    Near(Box<str>, u32),
     /// An integer between inclusive bounds.
     Ints(i128, i128),
     /// A double between bounds, each with whether it is inclusive.
@@ -193,7 +201,25 @@ impl Prepare<'_> {
                     _ => Test::TokenPhrase(tokens),
                 })
             }
-            Op::Match(value) | Op::Phrase(value) => self.term(value, Case::Sensitive),
+            Op::SloppyPhrase(value, slop) if kind.is_text() => {
+                let tokens = self.tokens(value)?;
+                Ok(if tokens.is_empty() { Test::Never } else { Test::SloppyPhrase(tokens, *slop) })
+            }
+            Op::Match(value) | Op::Phrase(value) | Op::SloppyPhrase(value, _) => {
+                self.term(value, Case::Sensitive)
+            }
+            Op::Fuzzy(text, edits) => match kind {
+                Kind::Text | Kind::MatchOnlyText => Ok(token(Test::Near(text.clone(), *edits))),
+                Kind::ConstantKeyword => {
+                    let own = Test::Near(text.clone(), *edits);
+                    Ok(self.constant(own, |c| is_near(c, text, *edits)))
+                }
+                k if k.is_keyword() || (k == Kind::Flattened && !self.key_below) => {
+                    Ok(Test::Near(self.normalize(text), *edits))
+                }
+                Kind::Object | Kind::Nested => Ok(Test::Never),
+                _ => self.no_pattern("a fuzzy comparison"),
+            },
             Op::Wildcard(pattern) => self.wildcard(pattern, false),
             Op::QueryWildcard(pattern) => self.wildcard(pattern, true),
             Op::Regexp(text, case) => self.regexp(text, *case),
@@ -332,10 +358,8 @@ impl Prepare<'_> {
     }
 
     fn regexp(&self, text: &str, case: Case) -> Result<Test, Reject> {
-        let regexp = Regexp::new(text, case == Case::Insensitive).map_err(|e| Reject {
-            code: if matches!(e, RegexpError::Unsupported { .. }) { Code::RP9001 } else { Code::RP0102 },
-            message: format!("in the regular expression, {e}"),
-        })?;
+        let regexp = Regexp::new(text, case == Case::Insensitive)
+            .map_err(|e| Reject { code: Code::RP0102, message: format!("in the regular expression, {e}") })?;
         match self.ty.kind {
             Kind::ConstantKeyword => Ok(self.constant(Test::Regexp(regexp.clone()), |c| regexp.matches(c))),
             Kind::Text | Kind::MatchOnlyText => Ok(token(Test::Regexp(regexp))),
@@ -611,10 +635,14 @@ impl Test {
             | Test::OneOf(_)
             | Test::Wildcard(_)
             | Test::Regexp(_)
+            | Test::Near(..)
             | Test::StringRange(..) => indexed_text(ty, scalar).is_some_and(|t| self.text(&t)),
             Test::Token(inner) => analyze::standard(&scalar.text()).iter().any(|t| inner.text(t)),
             Test::TokenPhrase(phrase) => {
                 analyze::standard(&scalar.text()).windows(phrase.len()).any(|w| w == phrase.as_slice())
+            }
+            Test::SloppyPhrase(phrase, slop) => {
+                is_sloppy_phrase(&analyze::standard(&scalar.text()), phrase, *slop as usize)
             }
             Test::Ints(lo, hi) => indexed_int(scalar).is_some_and(|i| *lo <= i && i <= *hi),
             Test::Floats((lo, lo_in), (hi, hi_in)) => indexed_float(ty, scalar).is_some_and(|f| {
@@ -638,6 +666,7 @@ impl Test {
             Test::OneOf(vs) => vs.binary_search_by(|v| v.as_ref().cmp(text)).is_ok(),
             Test::Wildcard(p) => p.matches(text),
             Test::Regexp(r) => r.matches(text),
+            Test::Near(own, edits) => is_near(text, own, *edits),
             Test::StringRange(lo, hi) => {
                 within(lo.as_ref(), hi.as_ref(), |bound| text.as_bytes().cmp(bound.as_bytes()))
             }
@@ -645,6 +674,39 @@ impl Test {
             _ => false,
         }
     }
+}
+
+/// Whether so few edits lead from one text to another; a swap of neighbours counts as one.
+fn is_near(text: &str, own: &str, edits: u32) -> bool {
+    let length = |t: &str| t.chars().count();
+    length(text).abs_diff(length(own)) <= edits as usize && strsim::osa_distance(text, own) <= edits as usize
+}
+
+/// Whether the tokens of a phrase occur so near to their places that `slop` moves bring them there: every
+/// place, less the token's own place in the phrase, lies within `slop` of every other one.
+fn is_sloppy_phrase(tokens: &[String], phrase: &[String], slop: usize) -> bool {
+    let times = |of: &[String], token: &String| of.iter().filter(|t| *t == token).count();
+    if phrase.iter().any(|p| times(tokens, p) < times(phrase, p)) {
+        return false;
+    }
+    let mut places: Vec<(usize, usize, usize)> = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let of = phrase.iter().enumerate().filter(|(_, p)| *p == token);
+        places.extend(of.map(|(i, _)| (at + phrase.len() - i, i, at)));
+    }
+    places.sort_unstable();
+    places.iter().enumerate().any(|(from, (start, ..))| {
+        let window = || places.iter().skip(from).take_while(|(p, ..)| p - start <= slop);
+        // each token of the phrase by a place of its own
+        let mut used: Vec<usize> = Vec::with_capacity(phrase.len());
+        (0..phrase.len()).all(|i| match window().find(|(_, own, at)| *own == i && !used.contains(at)) {
+            Some((_, _, at)) => {
+                used.push(*at);
+                true
+            }
+            None => false,
+        })
+    })
 }
 
 fn within(
@@ -710,6 +772,38 @@ mod tests {
         assert!(refused(Kind::Keyword, Op::Term(Literal::Null, Case::Sensitive)));
         let range = Op::Range { lower: Some((Literal::Str("a".into()), true)), upper: None };
         assert!(refused(Kind::ConstantKeyword, range));
+    }
+
+    #[test]
+    fn a_sloppy_phrase_counts_moves_and_needs_each_word_by_itself() {
+        let near = |text: &str, slop| {
+            check(
+                Kind::Text,
+                Op::SloppyPhrase(Literal::Str("red big sun".into()), slop),
+                Scalar::Str(text.into()),
+            )
+        };
+        assert!(near("the red big sun", 0));
+        assert!(near("red very big sun", 1));
+        assert!(!near("red very very big sun", 1));
+        assert!(near("big red sun", 2));
+        assert!(!near("big red sun", 1));
+        assert!(!near("red sun", 50));
+        let twice = Op::SloppyPhrase(Literal::Str("tick tick".into()), 5);
+        assert!(check(Kind::Text, twice.clone(), Scalar::Str("tick and tick".into())));
+        assert!(!check(Kind::Text, twice, Scalar::Str("one tick".into())));
+    }
+
+    #[test]
+    fn fuzzy_words_are_edits_away() {
+        let near =
+            |kind, text: &str, edits| check(kind, Op::Fuzzy("cloud".into(), edits), Scalar::Str(text.into()));
+        assert!(near(Kind::Keyword, "clouds", 1));
+        assert!(near(Kind::Keyword, "colud", 1));
+        assert!(!near(Kind::Keyword, "Colud", 1));
+        assert!(near(Kind::Text, "a Cluod there", 1));
+        assert!(!near(Kind::Text, "clod o", 0));
+        assert!(refused(Kind::Long, Op::Fuzzy("4".into(), 1)));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The function table: a function is its documentation, signature, examples and evaluator in one row.
 
+pub mod column;
 mod number;
 mod string;
 
 pub use number::Arithmetic;
-pub use string::cidr_block;
+pub use string::{cidr_block, text};
 
 use crate::es::Case;
 use crate::schema::Version;

@@ -6,7 +6,7 @@ use crate::schema::Version;
 use crate::value::{Value, float_text};
 
 /// The text of a value, as Java's `toString` gives it; `None` for null.
-fn text(value: &Value) -> Option<String> {
+pub fn text(value: &Value) -> Option<String> {
     Some(match value {
         Value::Null => return None,
         Value::Bool(b) => b.to_string(),
@@ -15,6 +15,10 @@ fn text(value: &Value) -> Option<String> {
         Value::Str(s) | Value::Version(s) => s.to_string(),
         Value::Date(nanos) => date::format(*nanos),
         Value::Ip(number) => ip::format(*number),
+        Value::Unsigned(u) => u.to_string(),
+        Value::Period { months, days } => format!("P{months}M{days}D"),
+        Value::Duration(millis) => format!("PT{}S", float_text(*millis as f64 / 1e3)),
+        Value::Point { x, y } => format!("POINT ({} {})", float_text(*x), float_text(*y)),
     })
 }
 

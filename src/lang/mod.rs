@@ -2,16 +2,22 @@
 //! mistake ([`resolve`]), and the rule file that holds most of them ([`rule`]).
 
 pub mod cloudtrail;
+pub mod dsl;
 pub mod eql;
+pub mod esql;
+pub mod exception;
+pub mod fieldcaps;
 pub mod kql;
+pub mod lucene;
 pub mod resolve;
 pub mod rule;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::es::Context;
 use crate::plan::Plan;
-use crate::schema::Schema;
+use crate::schema::{Schema, Version};
 use crate::source::Span;
+use std::collections::BTreeSet;
 
 /// A query language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,12 +64,30 @@ pub struct Settings {
     pub unknown_field: Severity,
     /// The ECS version whose enumerations count (`event.outcome: "succes"`); `None` leaves them out.
     pub ecs: Option<crate::schema::Version>,
+    /// Whether KQL is compiled with field information: rules of stacks before 8.8 are not.
+    pub field_information: bool,
     /// EQL: the field that `process where` tests.
     pub event_category_field: String,
     /// EQL: the field that orders events.
     pub timestamp_field: String,
     /// EQL: the field that orders events of one instant.
     pub tiebreaker_field: Option<String>,
+    /// ES|QL: the indices that `FROM` finds; where there are none, the schema answers to any name.
+    pub indices: Vec<Index>,
+    /// ES|QL: the fields of catalogues that documents have. They are columns without being named, as are
+    /// fields of mappings; other fields of catalogues are columns only where the query names them.
+    pub seen: BTreeSet<String>,
+    /// ES|QL: the stack that must have the functions of a query.
+    pub stack: Option<Version>,
+}
+
+/// An index and its fields.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// Its name.
+    pub name: String,
+    /// Its fields.
+    pub schema: Schema,
 }
 
 impl Default for Settings {
@@ -72,9 +96,13 @@ impl Default for Settings {
             context: Context { now: 0, offset: 0 },
             unknown_field: Severity::Warning,
             ecs: None,
+            field_information: true,
             event_category_field: "event.category".to_owned(),
             timestamp_field: "@timestamp".to_owned(),
             tiebreaker_field: None,
+            indices: Vec::new(),
+            seen: BTreeSet::new(),
+            stack: None,
         }
     }
 }
@@ -120,11 +148,15 @@ pub struct Analysis {
     pub fields: Vec<FieldUse>,
     /// Kind of answer.
     pub shape: Shape,
-    /// The plan; `None` when an error was found, or when this shape cannot be run yet (EQL sequences
-    /// and samples: whoever runs them says so, `RP9001`).
+    /// The plan; `None` when an error was found.
     pub plan: Option<Plan>,
     /// EQL: explicit pipes, in order.
     pub pipes: Vec<Cut>,
+    /// ES|QL: what Elasticsearch would say in the header of the answer.
+    pub notes: Vec<String>,
+    /// ES|QL: whether fields of catalogues would be columns of the answer if documents had them, so that
+    /// [`Settings::seen`] matters.
+    pub hidden_columns: bool,
 }
 
 impl Analysis {
@@ -141,8 +173,9 @@ pub const MAX_DEPTH: usize = 200;
 pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Settings) -> Analysis {
     match language {
         Language::Kql => kql::analyze(text, schema, settings),
+        Language::Lucene => lucene::analyze(text, schema, settings),
         Language::Eql => eql::analyze(text, schema, settings),
-        _ => Analysis { diagnostics: vec![not_supported(language)], ..Analysis::default() },
+        Language::Esql => esql::analyze(text, schema, settings),
     }
 }
 
@@ -150,16 +183,13 @@ pub fn analyze(language: Language, text: &str, schema: &Schema, settings: &Setti
 pub fn check_syntax(language: Language, text: &str) -> Vec<Diagnostic> {
     match language {
         Language::Kql => kql::parse(text).diagnostics,
+        Language::Lucene => lucene::parse(text).err().map(|d| *d).into_iter().collect(),
         Language::Eql => eql::parse(text).err().unwrap_or_default(),
-        _ => vec![not_supported(language)],
+        Language::Esql => esql::parse(text).1,
     }
 }
 
 /// The fields that a query names, without a schema; empty where it does not parse.
 pub fn fields(language: Language, text: &str) -> Vec<FieldUse> {
     analyze(language, text, &Schema::none(), &Settings::default()).fields
-}
-
-fn not_supported(language: Language) -> Diagnostic {
-    Diagnostic::new(crate::diag::Code::RP9001, format!("{} queries are not supported yet", language.name()))
 }

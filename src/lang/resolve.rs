@@ -2,8 +2,8 @@
 
 use super::Settings;
 use crate::diag::{Code, Diagnostic, Safety, Severity, did_you_mean};
-use crate::es::Reject;
-use crate::schema::{Field, Origin, Schema, ecs_values};
+use crate::es::{Reject, date, ip};
+use crate::schema::{Field, Kind, Origin, Schema, ecs_values};
 use crate::source::Span;
 
 /// A name that stands for nothing. `None` where the schema leaves room for unknown fields.
@@ -86,4 +86,17 @@ pub fn longer_than_kept(field: &Field, name: &str, text: &str, span: Span) -> Op
 pub fn describe(field: &Field) -> String {
     let types: Vec<&str> = field.types.iter().map(|t| t.kind.name()).collect();
     types.join(" or ")
+}
+
+/// The type, other than text, that a value is plainly one of.
+pub fn kind_of(text: &str) -> Option<Kind> {
+    if text.parse::<f64>().is_ok_and(f64::is_finite) {
+        Some(Kind::Double)
+    } else if ip::parse(text).is_some() || ip::parse_cidr(text).is_some() {
+        Some(Kind::Ip)
+    } else if date::parse_value(text).is_some() || text.starts_with("now") {
+        Some(Kind::Date)
+    } else {
+        None
+    }
 }

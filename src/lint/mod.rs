@@ -3,10 +3,13 @@
 
 mod allow;
 mod baseline;
+mod exceptions;
+mod sequence;
 
 pub use baseline::{Baseline, Compared, DEFAULT as DEFAULT_BASELINE, fingerprint};
 
 use crate::diag::{Code, Diagnostic, Severity};
+use crate::es::date::Nanos;
 use crate::pack::{CompiledRule, Pack, RuleFile};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,10 +145,20 @@ fn without_allowed(rules: &[CompiledRule], found: Vec<Diagnostic>) -> Vec<Diagno
 
 /// Checks the rules of a selection.
 pub fn validate(pack: &Pack, selection: &[&RuleFile]) -> Validation {
+    validate_at(pack, selection, None)
+}
+
+/// The same at a time, which decides what exceptions still apply.
+pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> Validation {
     let rules = pack.compile(selection);
     let mut found: Vec<Diagnostic> = pack.diagnostics.clone();
     found.extend(selection.iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.iter().cloned()));
     found.extend(rules.iter().flat_map(|r| r.diagnostics.iter().cloned()));
+    if let Some(document) = &pack.config.document {
+        found.extend(pack.config.targets.iter().flat_map(|t| t.check(&pack.files, document)));
+    }
+    found.extend(rules.iter().flat_map(sequence::lints));
+    found.extend(exceptions::findings(&pack.exceptions.files, now));
     found.extend(untested(pack, &rules, selection));
     let mut found = without_allowed(&rules, found);
     crate::diag::sort(&mut found);

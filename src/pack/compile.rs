@@ -3,7 +3,7 @@
 
 use super::catalog::Sources;
 use super::config::Config;
-use super::{Pack, RuleFile, check};
+use super::{Exceptions, Pack, RuleFile, check, conditions};
 use crate::diag::{Code, Diagnostic, Safety, Severity};
 use crate::es::Context;
 use crate::es::wildcard::Pattern;
@@ -77,7 +77,7 @@ impl Pack {
         selection
             .par_iter()
             .filter_map(|file| {
-                let mut compiled = compile(file.rule.as_ref()?, &self.config);
+                let mut compiled = compile(file.rule.as_ref()?, &self.config, &self.exceptions);
                 compiled.diagnostics.extend(file.diagnostics.iter().cloned());
                 crate::diag::sort(&mut compiled.diagnostics);
                 Some(compiled)
@@ -86,8 +86,8 @@ impl Pack {
     }
 }
 
-/// Compiles one rule.
-pub(super) fn compile(rule: &Arc<Rule>, config: &Config) -> CompiledRule {
+/// Compiles one rule, with the exceptions that apply to it.
+pub(super) fn compile(rule: &Arc<Rule>, config: &Config, exceptions: &Exceptions) -> CompiledRule {
     let mut out = CompiledRule {
         rule: Arc::clone(rule),
         plan: None,
@@ -123,7 +123,7 @@ pub(super) fn compile(rule: &Arc<Rule>, config: &Config) -> CompiledRule {
             if rule.metadata().get("query_schema_validation") == Some(&false.into()) {
                 schema = schema.with_unknown_fields();
             }
-            let analysis = analyze(rule, *stack, &schema);
+            let analysis = analyze(rule, *stack, &schema, exceptions, config.now);
             (*stack, schema, analysis)
         })
         .collect();
@@ -159,13 +159,20 @@ pub(super) fn compile(rule: &Arc<Rule>, config: &Config) -> CompiledRule {
     out
 }
 
-fn analyze(rule: &Rule, stack: Version, schema: &Schema) -> Analysis {
-    let (Some(language), Some(query)) = (rule.language, &rule.query) else { return Analysis::default() };
+fn analyze(
+    rule: &Rule,
+    stack: Version,
+    schema: &Schema,
+    exceptions: &Exceptions,
+    now: crate::es::date::Nanos,
+) -> Analysis {
     let mut settings = Settings {
-        context: Context { now: 0, offset: 0 },
+        context: Context { now, offset: 0 },
         unknown_field: Severity::Error,
         ecs: Some(ecs_of_stack(stack)),
+        field_information: stack >= Version(8, 8, 0),
         tiebreaker_field: rule.tiebreaker_field().map(str::to_owned),
+        stack: Some(stack),
         ..Settings::default()
     };
     if let Some(field) = rule.event_category_override() {
@@ -174,6 +181,13 @@ fn analyze(rule: &Rule, stack: Version, schema: &Schema) -> Analysis {
     if let Some(field) = rule.timestamp_field() {
         settings.timestamp_field = field.to_owned();
     }
+    let mut analysis = analyze_query(rule, schema, settings.clone());
+    conditions::add(rule, exceptions, schema, &settings, &mut analysis);
+    analysis
+}
+
+fn analyze_query(rule: &Rule, schema: &Schema, mut settings: Settings) -> Analysis {
+    let (Some(language), Some(query)) = (rule.language, &rule.query) else { return Analysis::default() };
     let ecs = settings.ecs.take_if(|_| schema.is_open());
     let mut analysis = lang::analyze(language, query.text(), schema, &settings);
     if ecs.is_some() {
@@ -315,17 +329,8 @@ fn not_supported(rule: &Rule, shape: Shape) -> Option<String> {
     if let Some(reason) = rule.kind.unsupported() {
         return Some(reason.to_owned());
     }
-    if rule.has_entries("filters") {
-        return Some("filters are not supported yet".to_owned());
-    }
-    if rule.has_entries("exceptions_list") {
-        return Some("exception lists are not supported yet".to_owned());
-    }
     match shape {
-        Shape::Events => None,
-        Shape::Sequence => Some("EQL sequences are not supported yet".to_owned()),
-        Shape::Sample => Some("EQL samples are not supported yet".to_owned()),
-        Shape::Table => Some("ES|QL tables are not supported yet".to_owned()),
+        Shape::Events | Shape::Table | Shape::Sequence | Shape::Sample => None,
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Config {
     pub bundle: bool,
     /// Whether a catalogue and a page per rule are generated too.
     pub docs: bool,
+    /// What `now` means in queries, in nanoseconds since the epoch; the caller has the clock.
+    pub now: crate::es::date::Nanos,
     /// How much a dataset without a catalogue matters.
     pub unknown: Severity,
     /// Catalogues by index pattern; the configuration's own before the built-in one.
@@ -97,7 +99,9 @@ pub struct Config {
     pub tests_required_from: Option<String>,
     /// Levels of findings, in the order of the file.
     pub levels: Vec<LevelRule>,
-    /// The file, for what is read later (`[target.*]`); `None` for a folder without one.
+    /// The Kibana spaces that rules are deployed to, in the order of the file.
+    pub targets: Vec<super::Target>,
+    /// The file; `None` for a folder without one.
     pub document: Option<Document>,
 }
 
@@ -116,11 +120,13 @@ impl Config {
             generate_dir: None,
             bundle: false,
             docs: false,
+            now: 0,
             unknown: Severity::Note,
             catalogues: builtin_catalogues(),
             baseline: None,
             tests_required_from: None,
             levels: Vec::new(),
+            targets: Vec::new(),
             document: None,
         }
     }
@@ -136,6 +142,12 @@ impl Config {
         let config = Reader { document: &document, found: &mut found }.config();
         let failed = found.iter().any(|d| d.severity == Severity::Error);
         (Some(config).filter(|_| !failed), found)
+    }
+
+    /// The target of a name; `demo` exists without being configured.
+    pub fn target(&self, name: &str) -> Option<super::Target> {
+        let configured = self.targets.iter().find(|t| t.name == name).cloned();
+        configured.or_else(|| (name == super::target::DEMO).then(super::Target::demo))
     }
 
     /// The newest stack, which rules run as.
@@ -237,6 +249,9 @@ impl Reader<'_> {
         }
         self.catalogues(&mut config);
         self.levels(&mut config);
+        let (targets, found) = super::target::read(self.document);
+        config.targets = targets;
+        self.found.extend(found);
         config.document = Some(self.document.clone());
         config
     }

@@ -6,14 +6,19 @@ mod cases;
 mod catalog;
 mod check;
 mod compile;
+mod conditions;
 mod config;
+mod exceptions;
 pub(crate) mod files;
 mod select;
+pub mod target;
 
 pub use cases::{Case, Expect, ExpectedAlert, TestEvent, TestFile};
 pub use catalog::{Sources, datasets};
 pub use compile::{CompiledRule, Unchecked};
 pub use config::{AWS_PACKAGE, Catalogue, Config, Ids, Level, LevelRule, VersionSource};
+pub use exceptions::{Applied, Exceptions};
+pub use target::Target;
 
 use crate::diag::{Code, Diagnostic};
 use crate::lang::rule::Rule;
@@ -49,6 +54,8 @@ pub struct Pack {
     pub files: Vec<RuleFile>,
     /// What was found about the pack as a whole: unreadable folders, warnings of its configuration.
     pub diagnostics: Vec<Diagnostic>,
+    /// Its exception lists.
+    pub exceptions: Exceptions,
     /// How the root is shown before paths; empty for the pack that one stands in.
     shown: String,
 }
@@ -105,6 +112,7 @@ impl Pack {
                 config: Config::of_folder(&name),
                 files: Vec::new(),
                 diagnostics: Vec::new(),
+                exceptions: Exceptions::default(),
                 shown: above,
             };
             pack.read(vec![files::Entry { name, path: path.to_owned() }]);
@@ -122,7 +130,14 @@ impl Pack {
     }
 
     fn with(root: &Path, config: Config, shown: String, found: Vec<Diagnostic>) -> Pack {
-        let mut pack = Pack { root: root.to_owned(), config, files: Vec::new(), diagnostics: found, shown };
+        let mut pack = Pack {
+            root: root.to_owned(),
+            config,
+            files: Vec::new(),
+            diagnostics: found,
+            exceptions: Exceptions::default(),
+            shown,
+        };
         let folder = root.join(&pack.config.rules);
         if !pack.config.rules.is_empty() && !folder.is_dir() {
             let mut d = Diagnostic::new(Code::RP0703, format!("no folder `{}`", pack.config.rules));
@@ -136,6 +151,8 @@ impl Pack {
         let (entries, found) = files::walk(root, &folder, &shown, &|name| name.ends_with(".toml"));
         pack.diagnostics.extend(found);
         pack.read(entries);
+        pack.exceptions = Exceptions::load(&pack);
+        pack.diagnostics.extend(pack.exceptions.diagnostics.iter().cloned());
         pack
     }
 

@@ -239,3 +239,108 @@ fn sources_come_from_the_query_before_the_index_patterns() {
         expected(false, "endpoint.events", "endpoint.events endgame-*")
     );
 }
+
+/// A rule on raw field conditions, and an exception file.
+fn with_exceptions(rule_extra: &str, exceptions: &str) -> TempDir {
+    let rule = rule(1).replace("[rule]\n", &format!("[rule]\n{rule_extra}"));
+    pack(&[
+        ("rules-toml/a.toml", &rule),
+        ("exceptions/a.toml", exceptions),
+        ("exceptions/lists/admins.txt", "root\n\nadmin\n"),
+    ])
+}
+
+fn item(entries: &str) -> String {
+    format!(
+        "[metadata]\nrule_ids = [\"1d0a4b01-62a3-4f67-9d0c-2f2d5b6c7e11\"]\n[[exceptions]]\n[exceptions.container]\n\
+         list_id = \"l\"\nname = \"L\"\ntype = \"detection\"\n[[exceptions.items]]\nname = \"i\"\n{entries}"
+    )
+}
+
+/// Whether the one rule of a pack alerts on an event, and what was found about it.
+fn alerts(dir: &TempDir, event: &serde_json::Value) -> (Option<bool>, String) {
+    let pack = Pack::load(dir.path()).unwrap();
+    let compiled = pack.compile(&pack.select(&[]).unwrap()).remove(0);
+    let found = codes(&compiled.diagnostics);
+    let Some(plan) = compiled.plan else { return (None, found) };
+    let mut builder = crate::value::ProjectionBuilder::default();
+    let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+    (Some(plan.matches(&builder.build().project_value(event), &slots).unwrap()), found)
+}
+
+#[test]
+fn exceptions_suppress_alerts_until_they_end() {
+    let event = |user: &str, time: &str| serde_json::json!({"@timestamp": time, "event": {"action": "CreateUser"}, "user": {"name": user}});
+    let january = "2026-01-01T00:00:00Z";
+    let plain = item(
+        "entries = [{ field = \"user.name\", type = \"match\", operator = \"included\", value = \"bot\" }]",
+    );
+    let dir = with_exceptions("", &plain);
+    let (bot, found) = alerts(&dir, &event("bot", january));
+    assert_eq!((bot, found.as_str()), (Some(false), ""));
+    assert_eq!(alerts(&dir, &event("eve", january)).0, Some(true));
+
+    let ended = plain.replace(
+        "[[exceptions.items]]\n",
+        "[[exceptions.items]]\nexpire_time = \"2026-01-15T00:00:00.000Z\"\n",
+    );
+    let dir = with_exceptions("", &ended);
+    assert_eq!(alerts(&dir, &event("bot", january)).0, Some(false));
+    assert_eq!(alerts(&dir, &event("bot", "2026-01-15T00:00:00Z")).0, Some(true));
+
+    let list = item(
+        "entries = [{ field = \"user.name\", type = \"list\", list = { id = \"admins\", type = \"keyword\" } }]",
+    );
+    let dir = with_exceptions("", &list);
+    assert_eq!(alerts(&dir, &event("root", january)).0, Some(false));
+    assert_eq!(alerts(&dir, &event("bot", january)).0, Some(true));
+
+    let gone = with_exceptions("", &list.replace("admins", "nobody"));
+    assert_eq!(alerts(&gone, &event("bot", january)), (None, "RP0608".to_owned()));
+    let broken = plain.replace("operator = \"included\"", "operator = \"sometimes\"");
+    assert_eq!(alerts(&with_exceptions("", &broken), &event("eve", january)), (None, "RP0608".to_owned()));
+    let everything =
+        item("entries = [{ field = \"event.action\", type = \"exists\", operator = \"included\" }]");
+    assert_eq!(
+        alerts(&with_exceptions("", &everything), &event("bot", january)),
+        (Some(false), "RP1403".to_owned())
+    );
+    let unknown = item("entries = [{ field = \"user.nam\", type = \"match\", value = \"x\" }]");
+    assert_eq!(
+        alerts(&with_exceptions("", &unknown), &event("bot", january)),
+        (Some(true), "RP0201".to_owned())
+    );
+}
+
+#[test]
+fn a_list_applies_where_the_rule_names_it_and_is_told_where_it_is_not_here() {
+    let event = serde_json::json!({"event": {"action": "CreateUser"}, "user": {"name": "bot"}});
+    let named = |id: &str| {
+        format!(
+            "exceptions_list = [{{ id = \"x\", list_id = \"{id}\", type = \"detection\", namespace_type = \"single\" }}]\n"
+        )
+    };
+    let entries = item("entries = [{ field = \"user.name\", type = \"match\", value = \"bot\" }]");
+    let unlinked =
+        entries.split_once("[[exceptions]]").map(|(_, rest)| format!("[[exceptions]]{rest}")).unwrap();
+    assert_eq!(alerts(&with_exceptions("", &unlinked), &event).0, Some(true));
+    assert_eq!(alerts(&with_exceptions(&named("l"), &unlinked), &event), (Some(false), String::new()));
+    assert_eq!(
+        alerts(&with_exceptions(&named("other"), &unlinked), &event),
+        (Some(true), "RP0712".to_owned())
+    );
+}
+
+#[test]
+fn filters_are_part_of_the_rule() {
+    let event = |user: &str| serde_json::json!({"event": {"action": "CreateUser"}, "user": {"name": user}});
+    let with = |filter: &str| {
+        let dir = pack(&[("rules-toml/a.toml", &format!("{}\n[[rule.filters]]\n{filter}\n", rule(1)))]);
+        (alerts(&dir, &event("bot-7")), alerts(&dir, &event("eve")).0)
+    };
+    let wildcard = "meta = { negate = true }\nquery = { wildcard = { \"user.name\" = { value = \"BOT-*\", case_insensitive = true } } }";
+    assert_eq!(with(wildcard), ((Some(false), String::new()), Some(true)));
+    let off = wildcard.replace("negate = true", "negate = true, disabled = true");
+    assert_eq!(with(&off).0, (Some(true), String::new()));
+    assert_eq!(with("query = { script = { source = \"x\" } }"), ((None, "RP0607".to_owned()), None));
+}

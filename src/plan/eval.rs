@@ -46,7 +46,7 @@ impl<'a> Row<'a> {
 }
 
 /// The typed value of a scalar in a field of this type.
-fn typed(ty: &FieldType, scalar: &Scalar) -> Option<Value> {
+pub(super) fn typed(ty: &FieldType, scalar: &Scalar) -> Option<Value> {
     if !es::fits(ty, scalar) && ty.kind != Kind::Flattened {
         return None;
     }
@@ -112,6 +112,8 @@ impl Pred {
             Pred::Not(p) => Ok(!p.matches(row)?),
             Pred::Leaf(leaf) => Ok(leaf.matches(row)),
             Pred::Script(script) => script.matches(row),
+            Pred::Nested(nested) => nested.matches(row),
+            Pred::Named(_, p) => p.matches(row),
         }
     }
 }
@@ -197,12 +199,13 @@ pub fn trace<'p>(pred: &'p Pred, row: &Row<'_>) -> Result<Trace<'p>, RunError> {
     };
     let parts = match pred {
         Pred::And(ps) | Pred::Or(ps) => ps.iter().map(|p| trace(p, row)).collect::<Result<Vec<_>, _>>()?,
-        Pred::Not(p) => vec![trace(p, row)?],
+        Pred::Not(p) | Pred::Named(_, p) => vec![trace(p, row)?],
         _ => Vec::new(),
     };
     let values = match pred {
         Pred::Leaf(leaf) => look(&[leaf.field]),
         Pred::Script(script) => look(&script.fields),
+        Pred::Nested(nested) => look(&[nested.field]),
         _ => Vec::new(),
     };
     Ok(Trace { pred, result: pred.matches(row)?, parts, values })

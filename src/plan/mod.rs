@@ -3,15 +3,24 @@
 
 mod eval;
 mod expr;
+pub mod join;
+mod nested;
+pub mod sample;
+pub mod sequence;
+pub mod table;
 
 pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
 pub use expr::{Comparison, Expr};
+pub use join::Item;
+pub use nested::Nested;
+pub use sample::Sample;
+pub use sequence::{Occurrence, Sequence};
 
 use crate::es::{Context, Op, Reject, Test, prepare};
 use crate::schema::{FieldType, Resolved};
 use crate::source::Span;
-use crate::value::Access;
+use crate::value::{Access, Value};
 
 /// A field of a plan, by its place in [`Plan::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +63,14 @@ impl PlanFields {
             self.fields.len() - 1
         });
         FieldId(u32::try_from(i).unwrap_or(u32::MAX))
+    }
+
+    /// The same fields, seen from the objects at `path`.
+    pub fn below(mut self, path: &str) -> PlanFields {
+        for field in &mut self.fields {
+            field.access = field.access.below(path);
+        }
+        self
     }
 
     /// The field of an id.
@@ -105,6 +122,10 @@ pub enum Pred {
     Leaf(Leaf),
     /// A condition that is computed: true if some choice of one value per field makes it true.
     Script(Script),
+    /// Some object of a nested field satisfies a condition of its own.
+    Nested(Nested),
+    /// A condition that stands in no query text, by the name that people know: a filter, an exception.
+    Named(Box<str>, Box<Pred>),
 }
 
 /// A condition on one field, as it was meant and as it runs.
@@ -143,6 +164,12 @@ pub enum Stage {
         /// How far back a combination counts as seen.
         history: i128,
     },
+    /// Finds events in order; stands alone.
+    Sequence(Sequence),
+    /// Finds events with a common key in any order; stands alone.
+    Sample(Sample),
+    /// A pipeline over tables; it stands alone.
+    Table(Box<table::Pipeline>),
 }
 
 /// A query or rule, ready to run.
@@ -159,8 +186,84 @@ impl Plan {
     pub fn filter(&self) -> impl Iterator<Item = &Pred> {
         self.stages.iter().filter_map(|s| match s {
             Stage::Filter(p) => Some(p),
-            Stage::NewTerms { .. } => None,
+            _ => None,
         })
+    }
+
+    /// The pipeline, where the plan is one.
+    pub fn table(&self) -> Option<&table::Pipeline> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Table(pipeline) => Some(pipeline.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The sequence that it finds.
+    pub fn sequence(&self) -> Option<&Sequence> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Sequence(sequence) => Some(sequence),
+            _ => None,
+        })
+    }
+
+    /// The sample that it finds.
+    pub fn sample(&self) -> Option<&Sample> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Sample(sample) => Some(sample),
+            _ => None,
+        })
+    }
+
+    /// The items of its sequence or sample, in order, what ends a sequence last.
+    pub fn items(&self) -> Vec<&Item> {
+        match (self.sequence(), self.sample()) {
+            (Some(s), _) => s.steps.iter().map(|s| &s.item).chain(&s.until).collect(),
+            (None, Some(s)) => s.items.iter().collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// Whether its answers are made of several documents each.
+    pub fn is_grouped(&self) -> bool {
+        self.stages.iter().any(|s| matches!(s, Stage::Sequence(_) | Stage::Sample(_)))
+    }
+
+    /// What a document is to its sequence or sample; `None` where it plays no part.
+    ///
+    /// # Errors
+    /// As [`Sequence::look`].
+    pub fn look(&self, row: &Row<'_>) -> Result<Option<Occurrence>, RunError> {
+        // filters and exceptions hold for every item, `until` and missing ones included
+        for pred in self.filter() {
+            if !pred.matches(row)? {
+                return Ok(None);
+            }
+        }
+        match (self.sequence(), self.sample()) {
+            (Some(sequence), _) => sequence.look(row),
+            (None, Some(sample)) => {
+                let matches = sample.look(row)?;
+                let occurrence = Occurrence { time: 0, tiebreaker: Value::Null, matches };
+                Ok((!occurrence.matches.is_empty()).then_some(occurrence))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// A set of texts of which the field `name` must hold one for a document to play any part, or `None`
+    /// where no such set is certain. This is what a prefilter may rely on.
+    pub fn required_values(&self, name: &str) -> Option<Vec<Box<str>>> {
+        let items = self.items();
+        if items.is_empty() {
+            return self.filter().find_map(|p| p.required_values(&self.fields, name));
+        }
+        let mut all = Vec::new();
+        for item in items {
+            all.extend(item.pred.required_values(&self.fields, name)?);
+        }
+        all.sort();
+        all.dedup();
+        Some(all)
     }
 }
 
@@ -175,17 +278,48 @@ impl Pred {
         if preds.len() == 1 { preds.remove(0) } else { Pred::Or(preds) }
     }
 
+    /// The same condition over fields that have other ids.
+    pub fn with_fields(self, id: &dyn Fn(FieldId) -> FieldId) -> Pred {
+        let all = |ps: Vec<Pred>| ps.into_iter().map(|p| p.with_fields(id)).collect();
+        match self {
+            Pred::And(ps) => Pred::And(all(ps)),
+            Pred::Or(ps) => Pred::Or(all(ps)),
+            Pred::Not(p) => Pred::Not(Box::new(p.with_fields(id))),
+            Pred::Leaf(mut leaf) => {
+                leaf.field = id(leaf.field);
+                Pred::Leaf(leaf)
+            }
+            // KQL, the only language inside another, has no scripts
+            other => other,
+        }
+    }
+
     /// The complement.
     pub fn negate(self) -> Pred {
         Pred::Not(Box::new(self))
     }
 
-    /// Calls `f` on every leaf and script, with whether an odd number of negations stands above it.
+    /// Whether both ask the same, wherever they stand in the query.
+    pub fn same(&self, other: &Pred) -> bool {
+        let all = |a: &[Pred], b: &[Pred]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
+        match (self, other) {
+            (Pred::Const(a), Pred::Const(b)) => a == b,
+            (Pred::And(a), Pred::And(b)) | (Pred::Or(a), Pred::Or(b)) => all(a, b),
+            (Pred::Not(a), Pred::Not(b)) => a.same(b),
+            (Pred::Leaf(a), Pred::Leaf(b)) => (a.field, &a.op, &a.tests) == (b.field, &b.op, &b.tests),
+            (Pred::Script(a), Pred::Script(b)) => (&a.expr, &a.fields) == (&b.expr, &b.fields),
+            (Pred::Named(_, a), Pred::Named(_, b)) => a.same(b),
+            _ => false,
+        }
+    }
+
+    /// Calls `f` on every leaf, script and nested condition, with whether an odd number of negations stands above it.
     pub fn visit<'p>(&'p self, f: &mut dyn FnMut(&'p Pred, bool)) {
         fn go<'p>(p: &'p Pred, negated: bool, f: &mut dyn FnMut(&'p Pred, bool)) {
             match p {
                 Pred::And(ps) | Pred::Or(ps) => ps.iter().for_each(|p| go(p, negated, f)),
                 Pred::Not(p) => go(p, !negated, f),
+                Pred::Named(_, p) => go(p, negated, f),
                 other => f(other, negated),
             }
         }
@@ -207,6 +341,7 @@ impl Pred {
                 all.dedup();
                 Some(all)
             }
+            Pred::Named(_, p) => p.required_values(fields, name),
             Pred::Leaf(leaf) => {
                 let field = fields.get(leaf.field)?;
                 if field.name.as_ref() != name || field.types.len() != 1 || field.types.first()?.lowercase {

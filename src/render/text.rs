@@ -50,7 +50,8 @@ pub fn diagnostic(d: &Diagnostic, style: Style) -> String {
     renderer.term_width(100).render(&[group])
 }
 
-/// A finding about no place in particular: its facts and its help stand below, indented.
+/// A finding about no place in particular: its facts and its help stand below, indented, and for a
+/// warning marked as they are beside source lines.
 fn without_source(d: &Diagnostic, style: Style) -> String {
     use anstyle::{AnsiColor, Style as Ansi};
     let word = match d.severity {
@@ -69,11 +70,15 @@ fn without_source(d: &Diagnostic, style: Style) -> String {
     };
     let mut text = format!("{on}{word}{on:#}{bold}: {}{bold:#}", d.message);
     let indent = " ".repeat(d.severity.word().len() + 2);
+    let (note_mark, help_mark) = match d.severity {
+        Severity::Warning => ("   = note: ".to_owned(), "   = help: ".to_owned()),
+        _ => (indent.clone(), format!("{indent}help: ")),
+    };
     for note in &d.notes {
-        text.push_str(&format!("\n{indent}{note}"));
+        text.push_str(&format!("\n{note_mark}{note}"));
     }
     if let Some(help) = &d.help {
-        text.push_str(&format!("\n{indent}help: {help}"));
+        text.push_str(&format!("\n{help_mark}{help}"));
     }
     text
 }

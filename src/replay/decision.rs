@@ -2,7 +2,9 @@
 //! the event had.
 
 use super::RunRule;
-use crate::plan::{Leaf, Pred, Row, Script, Trace, trace};
+use crate::es::date::Nanos;
+use crate::plan::table::{Meta, Pipeline};
+use crate::plan::{Leaf, Nested, Pred, Row, Script, Trace, trace};
 use crate::value::Scalar;
 
 /// One line of a decision.
@@ -34,6 +36,9 @@ const SHOWN: usize = 60;
 
 /// Decides a rule over an event, clause by clause.
 pub fn decide(rule: &RunRule, row: &Row<'_>) -> Decision {
+    if rule.plan.is_grouped() {
+        return items(rule, row);
+    }
     let mut out = Decision { matched: true, ..Decision::default() };
     for pred in rule.plan.filter() {
         match trace(pred, row) {
@@ -53,11 +58,81 @@ pub fn decide(rule: &RunRule, row: &Row<'_>) -> Decision {
     out
 }
 
+/// The items of a sequence or sample, each with its clauses; the event matches if it satisfies one.
+fn items(rule: &RunRule, row: &Row<'_>) -> Decision {
+    let mut out = Decision::default();
+    for (i, item) in rule.plan.items().into_iter().enumerate() {
+        let t = match trace(&item.pred, row) {
+            Ok(t) => t,
+            Err(e) => {
+                out.failed = Some(e.0);
+                continue;
+            }
+        };
+        let lacks =
+            item.keys.iter().find(|k| !k.optional && k.field.is_none_or(|f| row.values(f).is_empty()));
+        let result = t.result && lacks.is_none();
+        out.matched |= result;
+        let found = lacks.filter(|_| t.result).map(|k| format!("the event has no `{}`, a join key", k.name));
+        out.lines.push(Line { depth: 0, result, clause: item_text(rule, i), found });
+        match t.pred {
+            Pred::And(_) => t.parts.iter().for_each(|p| line(p, rule, 1, &mut out.lines)),
+            _ => line(&t, rule, 1, &mut out.lines),
+        }
+    }
+    out
+}
+
+/// Decides the conditions that a rule over tables puts to a single event.
+pub fn table(rule: &RunRule, pipeline: &Pipeline, row: &Row<'_>, meta: &Meta<'_>, now: Nanos) -> Decision {
+    let mut out = Decision { matched: true, ..Decision::default() };
+    for clause in pipeline.trace(row, meta, now) {
+        out.matched &= clause.result;
+        let Some(span) = clause.span else { continue };
+        let had: Vec<String> = clause
+            .fields
+            .iter()
+            .filter_map(|id| {
+                let name = &row.fields.get(*id)?.name;
+                let values: Vec<String> = row.cell(*id).values.iter().map(|v| format!("\"{v}\"")).collect();
+                Some(match values.len() {
+                    0 => format!("the event has no `{name}`"),
+                    1 => format!("`{name}` is {}", values.join("")),
+                    n => format!("`{name}` has {n} values: {}", values.join(", ")),
+                })
+            })
+            .collect();
+        let found = (!clause.result && !had.is_empty()).then(|| had.join("; "));
+        out.lines.push(Line {
+            depth: 0,
+            result: clause.result,
+            clause: one_line(span.slice(&rule.query)),
+            found,
+        });
+    }
+    out
+}
+
+/// An item of a sequence or sample as the query has it, on one line, cut if long.
+pub fn item_text(rule: &RunRule, item: usize) -> String {
+    let items = rule.plan.items();
+    let text = items.get(item).map_or_else(String::new, |i| one_line(i.span.slice(&rule.query)));
+    let text = format!("[{}]", shorten(&text, SHOWN));
+    match rule.plan.sequence() {
+        Some(s) if s.steps.get(item).is_some_and(|s| s.missing) => format!("!{text}"),
+        Some(s) if item >= s.steps.len() => format!("until {text}"),
+        _ => text,
+    }
+}
+
 fn line(t: &Trace<'_>, rule: &RunRule, depth: usize, out: &mut Vec<Line>) {
     let text = |clause: String, found: Option<String>| Line { depth, result: t.result, clause, found };
     match t.pred {
         Pred::Const(b) => out.push(text(if *b { "always" } else { "never" }.to_owned(), None)),
-        Pred::Leaf(Leaf { span, .. }) | Pred::Script(Script { span, .. }) => {
+        Pred::Named(name, _) => out.push(text(name.to_string(), None)),
+        Pred::Leaf(Leaf { span, .. })
+        | Pred::Script(Script { span, .. })
+        | Pred::Nested(Nested { span, .. }) => {
             out.push(text(one_line(span.slice(&rule.query)), (!t.result).then(|| found(t))));
         }
         Pred::And(_) | Pred::Or(_) => {
@@ -68,7 +143,10 @@ fn line(t: &Trace<'_>, rule: &RunRule, depth: usize, out: &mut Vec<Line>) {
         Pred::Not(_) => {
             let Some(inner) = t.parts.first() else { return };
             match inner.pred {
-                Pred::Leaf(Leaf { span, .. }) | Pred::Script(Script { span, .. }) => {
+                Pred::Named(name, _) => out.push(text(format!("not {name}"), None)),
+                Pred::Leaf(Leaf { span, .. })
+                | Pred::Script(Script { span, .. })
+                | Pred::Nested(Nested { span, .. }) => {
                     let clause = format!("not {}", one_line(span.slice(&rule.query)));
                     out.push(text(clause, (!t.result).then(|| found(inner))));
                 }
@@ -93,7 +171,10 @@ pub fn outline(pred: &Pred, query: &str) -> Vec<String> {
         let not = if negated { "not " } else { "" };
         match pred {
             Pred::Const(b) => out.push(format!("{pad}{not}{}", if *b { "always" } else { "never" })),
-            Pred::Leaf(Leaf { span, .. }) | Pred::Script(Script { span, .. }) => {
+            Pred::Named(name, _) => out.push(format!("{pad}{not}{name}")),
+            Pred::Leaf(Leaf { span, .. })
+            | Pred::Script(Script { span, .. })
+            | Pred::Nested(Nested { span, .. }) => {
                 out.push(format!("{pad}{not}{}", one_line(span.slice(query))));
             }
             Pred::Not(inner) => go(inner, query, depth, !negated, out),
@@ -122,6 +203,9 @@ fn found(t: &Trace<'_>) -> String {
         .values
         .iter()
         .map(|(name, values)| {
+            if matches!(t.pred, Pred::Nested(_)) {
+                return format!("no object below `{name}` satisfies it");
+            }
             if values.is_empty() {
                 return format!("the event has no `{name}`");
             }

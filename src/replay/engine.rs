@@ -4,6 +4,7 @@
 use super::decision::Decision;
 use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Outcome};
 use super::input::{self, InputFile, Listing};
+use super::members::{MAX_MEMBERS, Member, Members};
 use super::newterms::{NewTerms, combinations, distinct};
 use super::prefilter::Prefilter;
 use super::records::{self, Record, Trouble, TroubleAt};
@@ -11,8 +12,9 @@ use super::selection::{Admission, Selection};
 use crate::diag::Code;
 use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Needs};
-use crate::plan::{FieldId, Plan, Pred, Row, RunError, Stage, Trace, trace};
-use crate::value::{Access, Document, Projection, ProjectionBuilder, Scalar};
+use crate::plan::table::{EventRef, Meta, OutputColumn, Pipeline, Required, Run, TableRow, What};
+use crate::plan::{FieldId, Occurrence, Plan, Pred, Row, RunError, Stage, Trace, trace};
+use crate::value::{Access, Datum, Document, Projection, ProjectionBuilder, Scalar};
 use globset::{GlobBuilder, GlobMatcher};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -44,10 +46,35 @@ pub struct RunRule {
     pub max_signals: u64,
 }
 
+/// The index patterns of a rule: those of its query where that has some.
+fn patterns(rule: &crate::lang::rule::Rule, plan: &Plan) -> Vec<String> {
+    match plan.table() {
+        Some(pipeline) => pipeline.patterns.iter().map(|p| p.to_string()).collect(),
+        None => rule.index().into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// The plan as it runs over everything at once: nothing is cut. Gives how many rows the query's own
+/// limit lets through.
+fn whole(plan: Plan) -> (Plan, Option<u64>) {
+    let Plan { fields, mut stages } = plan;
+    let mut least = None;
+    for stage in &mut stages {
+        if let Stage::Table(pipeline) = stage {
+            let (uncut, limit) = std::mem::take(pipeline.as_mut()).without_limits();
+            **pipeline = uncut;
+            least = limit.map(|n| n as u64);
+        }
+    }
+    (Plan { fields, stages }, least)
+}
+
 impl RunRule {
     /// The rule to run of a compiled one; `None` where it has no plan.
     pub fn of(compiled: &crate::pack::CompiledRule) -> Option<RunRule> {
         let rule = &compiled.rule;
+        let (plan, limit) = whole(compiled.plan.clone()?);
+        let max_signals = rule.json().get("max_signals").and_then(serde_json::Value::as_u64).unwrap_or(100);
         Some(RunRule {
             id: rule.rule_id().to_owned(),
             title: rule.title().to_owned(),
@@ -55,9 +82,9 @@ impl RunRule {
             file: rule.file().to_owned(),
             severity: rule.severity().to_owned(),
             query: rule.query.as_ref().map_or_else(|| "".into(), |q| q.text().into()),
-            plan: compiled.plan.clone()?,
-            index: rule.index().into_iter().map(str::to_owned).collect(),
-            max_signals: rule.json().get("max_signals").and_then(serde_json::Value::as_u64).unwrap_or(100),
+            index: patterns(rule, &plan),
+            plan,
+            max_signals: limit.map_or(max_signals, |n| n.min(max_signals)),
         })
     }
 }
@@ -65,6 +92,8 @@ impl RunRule {
 /// One value or clause that made a rule match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
+    /// The event that it is about, by its place in [`Alert::events`].
+    pub event: usize,
     /// The clause as the query has it.
     pub clause: String,
     /// The fields that it looked at, and what they held.
@@ -76,15 +105,15 @@ pub struct Evidence {
 pub struct Alert {
     /// The rule's place in [`Engine::rules`].
     pub rule: usize,
-    /// `@timestamp` of its event, in nanoseconds since the epoch.
+    /// `@timestamp` of its event, or of the last of them, in nanoseconds since the epoch.
     pub time: Option<Nanos>,
-    /// The ids of its events.
+    /// The ids of its events; several for a sequence or sample, in its order.
     pub events: Vec<String>,
-    /// New-terms fields and their values.
+    /// New-terms fields or join keys, and their values.
     pub group: Vec<(String, String)>,
     /// Why.
     pub evidence: Vec<Evidence>,
-    /// The file that its event stands in.
+    /// The file that its event, or the last of them, stands in.
     pub file: String,
     /// `event.action` of its event.
     pub action: Option<String>,
@@ -107,6 +136,8 @@ pub struct Examined {
     pub decision: Decision,
     /// Its combinations of new terms.
     pub terms: Vec<super::newterms::Terms>,
+    /// What it is to a rule over several events, where the rule looks at it.
+    pub part: Option<Occurrence>,
 }
 
 /// Something that could not be read or run, and where.
@@ -196,9 +227,12 @@ pub struct Engine {
     action_slot: usize,
     actor_slot: usize,
     time_slot: usize,
+    ingested_slot: usize,
     id_slot: usize,
     stream_slots: [usize; 4],
     dispatch: FxHashMap<Box<str>, Vec<usize>>,
+    /// Rules by what an event's action begins with.
+    prefixes: Vec<(Box<str>, usize)>,
     always: Vec<usize>,
     converter: Converter,
     selection: Selection,
@@ -230,6 +264,7 @@ impl Engine {
         let action_slot = builder.slot(&path("event.action"));
         let actor_slot = builder.slot(&path("user.name"));
         let time_slot = builder.slot(&path("@timestamp"));
+        let ingested_slot = builder.slot(&path("event.ingested"));
         let id_slot = builder.slot(&path("event.id"));
         let stream_slots =
             ["data_stream.type", "data_stream.dataset", "event.dataset", "data_stream.namespace"]
@@ -239,17 +274,26 @@ impl Engine {
             .then(|| ["cloud.account.id", "cloud.region"].map(|name| builder.slot(&path(name))));
         let mut bound = Vec::with_capacity(rules.len());
         let mut dispatch: FxHashMap<Box<str>, Vec<usize>> = FxHashMap::default();
+        let mut prefixes = Vec::new();
         let mut always = Vec::new();
         for (i, rule) in rules.iter().enumerate() {
             let slots = rule.plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
             let new_terms = rule.plan.stages.iter().find_map(|s| match s {
                 Stage::NewTerms { fields, history } => Some((fields.clone(), *history)),
-                Stage::Filter(_) => None,
+                _ => None,
             });
-            let required =
-                rule.plan.filter().find_map(|p| p.required_values(&rule.plan.fields, "event.action"));
+            let required = match rule.plan.table() {
+                Some(pipeline) => pipeline.required(&rule.plan.fields, "event.action"),
+                None => rule
+                    .plan
+                    .required_values("event.action")
+                    .map(|exact| Required { exact, prefixes: Vec::new() }),
+            };
             match required {
-                Some(values) => values.into_iter().for_each(|v| dispatch.entry(v).or_default().push(i)),
+                Some(required) => {
+                    required.exact.into_iter().for_each(|v| dispatch.entry(v).or_default().push(i));
+                    prefixes.extend(required.prefixes.into_iter().map(|p| (p, i)));
+                }
                 None => always.push(i),
             }
             let globs = |negated: bool| {
@@ -265,7 +309,10 @@ impl Engine {
             };
             bound.push(Bound { slots, index: globs(false), excluded: globs(true), new_terms });
         }
-        let prefilter = always.is_empty().then(|| Prefilter::new(dispatch.keys().map(AsRef::as_ref)));
+        let prefilter = always.is_empty().then(|| {
+            Prefilter::new(dispatch.keys().map(AsRef::as_ref))
+                .with_prefixes(prefixes.iter().map(|(p, _)| p.as_ref()))
+        });
         let projection = builder.build();
         let needs = Needs::of(projection.slots().iter().map(Access::path));
         Engine {
@@ -277,9 +324,11 @@ impl Engine {
             action_slot,
             actor_slot,
             time_slot,
+            ingested_slot,
             id_slot,
             stream_slots,
             dispatch,
+            prefixes,
             always,
             converter,
             selection,
@@ -311,6 +360,7 @@ impl Engine {
     pub fn without_shortcuts(mut self) -> Engine {
         self.prefilter = None;
         self.dispatch.clear();
+        self.prefixes.clear();
         self.always = (0..self.rules.len()).collect();
         self.needs = Needs::all();
         self
@@ -325,7 +375,8 @@ impl Engine {
     /// nothing. `bytes` counts what was read from disk, for a progress display.
     pub fn run(&self, paths: &[PathBuf], history: &[PathBuf], bytes: &Arc<AtomicU64>) -> Report {
         let (listing, earlier) = self.listings(paths, history);
-        let mut total = Part::new(self);
+        let counts = self.counts();
+        let mut total = Part::new(self, &counts);
         for (path, why) in listing.failed.into_iter().chain(earlier.failed) {
             let file = path.display().to_string();
             total.problem(ProblemKind::Unreadable, Code::RP0001, &file, String::new(), why);
@@ -335,7 +386,8 @@ impl Engine {
         let work: Vec<(&InputFile, bool)> =
             listing.files.iter().map(|f| (f, false)).chain(earlier.files.iter().map(|f| (f, true))).collect();
         // parts are merged in the order of the files, so that the answer never depends on threads
-        let parts: Vec<Part> = work.par_iter().map(|(file, past)| self.file(file, *past, bytes)).collect();
+        let parts: Vec<Part<'_>> =
+            work.par_iter().map(|(file, past)| self.file(file, *past, bytes, &counts)).collect();
         for part in parts {
             total.absorb(part);
         }
@@ -353,22 +405,34 @@ impl Engine {
         history: &[(&str, &[u8])],
         at: Option<Nanos>,
     ) -> Report {
-        let mut total = Part::new(self);
-        let read = |texts: &[(&str, &[u8])], past: bool, total: &mut Part, at: Option<Nanos>| {
-            for (name, text) in texts {
-                let mut part = Part::new(self);
-                part.at = at;
-                let mut reader = *text;
-                self.read(&mut reader, name, past, &mut part);
-                total.absorb(part);
-                total.report.files += 1;
-            }
-        };
-        read(events, false, &mut total, None);
+        let counts = self.counts();
+        let mut total = Part::new(self, &counts);
+        let given = at;
+        self.read_texts(events, false, &mut total, (None, given), &counts);
         let at = at.or(total.report.times.map(|(_, last)| last));
-        read(history, true, &mut total, at);
+        self.read_texts(history, true, &mut total, (at, given), &counts);
+        total.now = given;
         total.check_shape(|| events.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default());
         self.finish(total)
+    }
+
+    fn read_texts<'e>(
+        &'e self,
+        texts: &[(&str, &[u8])],
+        past: bool,
+        total: &mut Part<'e>,
+        (at, now): (Option<Nanos>, Option<Nanos>),
+        counts: &[Arc<AtomicU64>],
+    ) {
+        for (name, text) in texts {
+            let mut part = Part::new(self, counts);
+            part.at = at;
+            part.now = now;
+            let mut reader = *text;
+            self.read(&mut reader, name, past, &mut part);
+            total.absorb(part);
+            total.report.files += 1;
+        }
     }
 
     /// Looks at every event of some texts through the eyes of one rule, shortcuts aside.
@@ -397,20 +461,36 @@ impl Engine {
             any_document: false,
         };
         let mut one = |event: &Event<'_>, record: &Record<'_>| {
-            let Ok(document) = event.project(&self.projection) else { return };
+            let Ok(mut document) = event.project(&self.projection) else { return };
+            document.fill(self.ingested_slot, self.time_slot);
             let row = Row { fields: &run.plan.fields, document: &document, slots: &bound.slots };
             let index = event.index.clone().or_else(|| self.data_stream(&document));
             let terms = bound.new_terms.iter().flat_map(|(fields, _)| {
                 let columns: Vec<_> = fields.iter().map(|f| distinct(&row.cell(*f).values)).collect();
                 combinations(&columns, MAX_TERMS)
             });
+            let outside = index.clone().filter(|i| !bound.covers(i));
+            let part = run.plan.look(&row).ok().flatten().filter(|_| outside.is_none());
             take(Examined {
                 id: self.id_of(event, &document, name, record),
                 file: name.to_owned(),
                 time: document.cell(self.time_slot).values.first().and_then(instant),
-                outside: index.filter(|i| !bound.covers(i)),
-                decision: super::decision::decide(run, &row),
+                outside,
+                decision: match run.plan.table() {
+                    Some(pipeline) => {
+                        let id = event.id.clone().unwrap_or_default();
+                        let meta = Meta {
+                            id: &id,
+                            index: index.as_deref().unwrap_or(CLOUDTRAIL_INDEX),
+                            source: &|| event.tree().ok().map(|t| t.to_string()),
+                        };
+                        let time = document.cell(self.time_slot).values.first().and_then(instant);
+                        super::decision::table(run, pipeline, &row, &meta, time.unwrap_or(0))
+                    }
+                    None => super::decision::decide(run, &row),
+                },
                 terms: terms.collect(),
+                part,
             });
         };
         records::split(
@@ -446,8 +526,19 @@ impl Engine {
         fields.filter_map(|f| run.plan.fields.get(*f)).map(|f| f.name.to_string()).collect()
     }
 
-    fn file(&self, file: &InputFile, past: bool, bytes: &Arc<AtomicU64>) -> Part {
-        let mut part = Part::new(self);
+    /// For each rule over several events, how many of them all parts of a run hold.
+    fn counts(&self) -> Vec<Arc<AtomicU64>> {
+        self.rules.iter().map(|_| Arc::default()).collect()
+    }
+
+    fn file(
+        &self,
+        file: &InputFile,
+        past: bool,
+        bytes: &Arc<AtomicU64>,
+        counts: &[Arc<AtomicU64>],
+    ) -> Part<'_> {
+        let mut part = Part::new(self, counts);
         let name = file.shown();
         match input::open(file, bytes) {
             Err(e) => {
@@ -459,13 +550,14 @@ impl Engine {
         part
     }
 
-    fn read(&self, reader: &mut dyn std::io::Read, name: &str, past: bool, part: &mut Part) {
+    fn read<'e>(&'e self, reader: &mut dyn std::io::Read, name: &str, past: bool, part: &mut Part<'e>) {
         let events = EventReader {
             converter: &self.converter,
             needs: &self.needs,
             prefilter: self.prefilter.as_ref(),
             any_document: false,
         };
+        part.file = name.into();
         let cell = std::cell::RefCell::new(part);
         records::split(
             reader,
@@ -481,7 +573,14 @@ impl Engine {
         );
     }
 
-    fn outcome(&self, outcome: Outcome<'_>, record: &Record<'_>, name: &str, past: bool, part: &mut Part) {
+    fn outcome(
+        &self,
+        outcome: Outcome<'_>,
+        record: &Record<'_>,
+        name: &str,
+        past: bool,
+        part: &mut Part<'_>,
+    ) {
         match outcome {
             Outcome::Dropped(text) => {
                 self.note_index(Some(CLOUDTRAIL_INDEX), part);
@@ -512,7 +611,11 @@ impl Engine {
                     let at = records::place(record.number, record.line);
                     part.problem(ProblemKind::Record, Code::RP0009, name, at, e.to_string());
                 }
-                Ok(document) => self.event(&event, &document, record, name, past, part),
+                Ok(mut document) => {
+                    // nothing is ingested here: an event counts as ingested when it happened
+                    document.fill(self.ingested_slot, self.time_slot);
+                    self.event(&event, &document, record, name, past, part);
+                }
             },
         }
     }
@@ -524,7 +627,7 @@ impl Engine {
         record: &Record<'_>,
         name: &str,
         mut past: bool,
-        part: &mut Part,
+        part: &mut Part<'_>,
     ) {
         let time = document.cell(self.time_slot).values.first().and_then(instant);
         if let Some([account, region]) = self.place_slots {
@@ -552,9 +655,12 @@ impl Engine {
         let actions = &document.cell(self.action_slot).values;
         let mut candidates: Vec<usize> = self.always.clone();
         for action in actions {
-            if let Some(rules) = self.dispatch.get(action.text().as_ref()) {
+            let action = action.text();
+            if let Some(rules) = self.dispatch.get(action.as_ref()) {
                 candidates.extend(rules);
             }
+            candidates
+                .extend(self.prefixes.iter().filter(|(p, _)| action.starts_with(p.as_ref())).map(|(_, r)| r));
         }
         candidates.sort_unstable();
         candidates.dedup();
@@ -570,26 +676,62 @@ impl Engine {
             }
             part.note_fields(r, bound, document);
             let row = Row { fields: &rule.plan.fields, document, slots: &bound.slots };
-            let hit = rule.plan.matches(document, &bound.slots);
-            match hit {
-                Ok(false) => {}
-                Err(RunError(why)) => {
-                    let message = format!("{} failed: {why}", rule.name);
-                    let at = records::place(record.number, record.line);
-                    part.problem(ProblemKind::Rule, Code::RP0011, name, at, message);
+            let failed = |RunError(why), part: &mut Part<'_>| {
+                let message = format!("{} failed: {why}", rule.name);
+                let at = records::place(record.number, record.line);
+                part.problem(ProblemKind::Rule, Code::RP0011, name, at, message);
+            };
+            let first = |slot| document.cell(slot).values.first().map(|v| v.text().into_owned());
+            if let Some(pipeline) = rule.plan.table() {
+                // filters and exceptions are asked at the source, before the pipeline
+                match rule.plan.matches(document, &bound.slots) {
+                    Ok(true) if !past => {
+                        let seen = Seen { event, index: index.as_deref(), time, record, name };
+                        self.table(r, pipeline, &row, &seen, part);
+                    }
+                    Ok(_) => {}
+                    Err(e) => failed(e, part),
                 }
+                continue;
+            }
+            if rule.plan.is_grouped() {
+                match rule.plan.look(&row) {
+                    Err(e) => failed(e, part),
+                    Ok(Some(occurrence)) if !past => {
+                        let id = self.id_of(event, document, name, record);
+                        count_raw(&mut matched, event, &id, part);
+                        let member = Member {
+                            occurrence,
+                            id,
+                            raw: event.is_raw(),
+                            time,
+                            file: Arc::clone(part.name.get_or_insert_with(|| name.into())),
+                            document: document.select(&bound.slots),
+                            action: first(self.action_slot),
+                            actor: first(self.actor_slot),
+                        };
+                        if let Some(members) = part.members.get_mut(r) {
+                            members.push(member);
+                        }
+                    }
+                    Ok(_) => {}
+                }
+                continue;
+            }
+            match rule.plan.matches(document, &bound.slots) {
+                Ok(false) => {}
+                Err(e) => failed(e, part),
                 Ok(true) => {
                     let id = self.id_of(event, document, name, record);
-                    if !std::mem::replace(&mut matched, true) && !past && event.is_raw() {
-                        *part.raw_ids.entry(id.clone()).or_default() += 1;
+                    if !past {
+                        count_raw(&mut matched, event, &id, part);
                     }
-                    let first = |slot| document.cell(slot).values.first().map(|v| v.text().into_owned());
                     let alert = || Alert {
                         rule: r,
                         time,
                         events: vec![id.clone()],
                         group: Vec::new(),
-                        evidence: evidence(rule, &row),
+                        evidence: evidence(rule, rule.plan.filter(), &row, 0),
                         file: name.to_owned(),
                         action: first(self.action_slot),
                         actor: first(self.actor_slot),
@@ -616,8 +758,51 @@ impl Engine {
         }
     }
 
+    /// Feeds an event to a rule over tables. Where each row goes on its own, the rows are alerts at once.
+    fn table<'e>(
+        &self,
+        r: usize,
+        pipeline: &Pipeline,
+        row: &Row<'_>,
+        seen: &Seen<'_, '_>,
+        part: &mut Part<'e>,
+    ) {
+        let Seen { event, index, time, record, name } = *seen;
+        let id = std::cell::OnceCell::new();
+        let id = || id.get_or_init(|| self.id_of(event, row.document, name, record)).clone();
+        let source = || event.tree().ok().map(|t| t.to_string());
+        // the document's own id is a search hit's; a converted record has that of its event
+        let wants_id = pipeline.source.iter().any(|c| c.what == What::Id);
+        let own = if wants_id { event.id.clone().unwrap_or_else(id) } else { String::new() };
+        let meta = Meta { id: &own, index: index.unwrap_or(CLOUDTRAIL_INDEX), source: &source };
+        let now = part.now.or(time).unwrap_or(0);
+        let file = Arc::clone(&part.file);
+        let Some(Some(run)) = part.tables.get_mut(r) else { return };
+        // without a given time, a run is taken to happen when the event comes
+        run.set_now(now);
+        run.feed_event(pipeline.load(row, &meta), &mut || {
+            Some(Arc::new(EventRef { id: id(), time, file: Arc::clone(&file) }))
+        });
+        if !pipeline.is_row_wise() {
+            return;
+        }
+        let rows = run.take_rows();
+        if rows.is_empty() {
+            return;
+        }
+        let evidence = match self.rules.get(r) {
+            Some(rule) => table_evidence(rule, pipeline, row, &meta, now),
+            None => Vec::new(),
+        };
+        for row in apart(pipeline, rows) {
+            let mut alert = row_alert(r, pipeline, &row);
+            alert.evidence.clone_from(&evidence);
+            part.report.alerts.push(alert);
+        }
+    }
+
     /// Notes which rules look at an index; asked anew only when the index changes.
-    fn note_index(&self, index: Option<&str>, part: &mut Part) {
+    fn note_index(&self, index: Option<&str>, part: &mut Part<'_>) {
         if part.last_index.as_ref().is_some_and(|last| last.as_deref() == index) {
             return;
         }
@@ -636,7 +821,7 @@ impl Engine {
         Some(format!("{kind}-{dataset}-{namespace}"))
     }
 
-    fn finish(&self, total: Part) -> Report {
+    fn finish(&self, total: Part<'_>) -> Report {
         let mut report = total.report;
         for (r, state) in total.new_terms.into_iter().enumerate() {
             let (Some(state), Some(rule), Some(bound)) = (state, self.rules.get(r), self.bound.get(r)) else {
@@ -649,6 +834,26 @@ impl Engine {
                 alert.group = names.zip(terms.iter().map(ToString::to_string)).collect();
                 report.alerts.push(alert);
             }
+        }
+        for (r, (rule, members)) in self.rules.iter().zip(total.members).enumerate() {
+            if rule.plan.is_grouped() {
+                let (alerts, trouble) = members.alerts(r, rule, self.selection.keep_duplicates);
+                report.alerts.extend(alerts);
+                for message in trouble {
+                    *report.problem_counts.entry(ProblemKind::Rule).or_default() += 1;
+                    let (file, place) = (rule.file.clone(), String::new());
+                    let kind = ProblemKind::Rule;
+                    report.problems.push(Problem { file, place, message, kind, code: Code::RP0011 });
+                }
+            }
+        }
+        let now = total.now.or(report.times.map(|(_, last)| last)).unwrap_or(0);
+        for (r, (run, rule)) in total.tables.into_iter().zip(&self.rules).enumerate() {
+            let (Some(mut run), Some(pipeline)) = (run, rule.plan.table()) else { continue };
+            run.set_now(now);
+            let rows = run.finish().rows;
+            let rows = if pipeline.aggregates { rows } else { apart(pipeline, rows) };
+            report.alerts.extend(rows.iter().map(|row| row_alert(r, pipeline, row)));
         }
         let name = |r: usize| self.rules.get(r).map_or("", |r| r.name.as_str());
         report.alerts.sort_by(|a, b| {
@@ -689,6 +894,87 @@ impl Engine {
     }
 }
 
+/// Counts a CloudTrail record that some rule wants, once for all of its rules.
+fn count_raw(counted: &mut bool, event: &Event<'_>, id: &str, part: &mut Part<'_>) {
+    if event.is_raw() && !std::mem::replace(counted, true) {
+        *part.raw_ids.entry(id.to_owned()).or_default() += 1;
+    }
+}
+
+/// An event as a rule over tables meets it.
+#[derive(Clone, Copy)]
+struct Seen<'s, 'r> {
+    event: &'s Event<'s>,
+    index: Option<&'s str>,
+    time: Option<Nanos>,
+    record: &'s Record<'r>,
+    name: &'s str,
+}
+
+/// The rows that are alerts of their own: rows of one document differ only by the values of expanded
+/// columns that reach the answer.
+fn apart(pipeline: &Pipeline, rows: Vec<TableRow>) -> Vec<TableRow> {
+    let mut keys: FxHashMap<String, Vec<Vec<Datum>>> = FxHashMap::default();
+    rows.into_iter()
+        .filter(|row| {
+            let Some(event) = row.events.first() else { return true };
+            let values: Vec<Datum> = pipeline
+                .expanded
+                .iter()
+                .map(|c| row.cells.get(c.slot).cloned().unwrap_or_default())
+                .collect();
+            let held = keys.entry(event.id.clone()).or_default();
+            let new = !held.contains(&values);
+            if new {
+                held.push(values);
+            }
+            new
+        })
+        .collect()
+}
+
+/// The alert of a row.
+fn row_alert(rule: usize, pipeline: &Pipeline, row: &TableRow) -> Alert {
+    let text = |d: &Datum| {
+        let texts: Vec<String> = d.values().iter().filter_map(crate::func::text).collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
+    };
+    let keys: &[OutputColumn] = if pipeline.aggregates { &pipeline.group } else { &pipeline.expanded };
+    let group =
+        keys.iter().filter_map(|c| Some((c.name.to_string(), text(row.cells.get(c.slot)?)?))).collect();
+    Alert {
+        rule,
+        time: row.events.iter().filter_map(|e| e.time).max(),
+        events: row.events.iter().map(|e| e.id.clone()).collect(),
+        group,
+        evidence: Vec::new(),
+        file: row.events.first().map_or_else(String::new, |e| e.file.to_string()),
+        action: None,
+        actor: None,
+    }
+}
+
+/// The conditions that were true, with what the event had.
+fn table_evidence(
+    rule: &RunRule,
+    pipeline: &Pipeline,
+    row: &Row<'_>,
+    meta: &Meta<'_>,
+    now: Nanos,
+) -> Vec<Evidence> {
+    let clauses = pipeline.trace(row, meta, now).into_iter().filter(|c| c.result);
+    clauses
+        .filter_map(|c| {
+            let values = c
+                .fields
+                .iter()
+                .filter_map(|id| Some((row.fields.get(*id)?.name.to_string(), row.cell(*id).values.clone())))
+                .collect();
+            Some(Evidence { event: 0, clause: c.span?.slice(&rule.query).to_owned(), values })
+        })
+        .collect()
+}
+
 impl Bound {
     fn covers(&self, index: &str) -> bool {
         let hit = |globs: &[GlobMatcher]| globs.iter().any(|g| g.is_match(index));
@@ -726,15 +1012,26 @@ fn raw_instant(text: &[u8]) -> Option<Nanos> {
 }
 
 /// The clauses that were true and not negated, with what they looked at.
-fn evidence(rule: &RunRule, row: &Row<'_>) -> Vec<Evidence> {
-    fn collect(t: &Trace<'_>, rule: &RunRule, out: &mut Vec<Evidence>) {
+pub(super) fn evidence<'p>(
+    rule: &RunRule,
+    preds: impl IntoIterator<Item = &'p Pred>,
+    row: &Row<'_>,
+    event: usize,
+) -> Vec<Evidence> {
+    fn collect(t: &Trace<'_>, rule: &RunRule, event: usize, out: &mut Vec<Evidence>) {
         match t.pred {
             Pred::Not(_) | Pred::Const(_) => {}
             Pred::And(_) | Pred::Or(_) => {
-                t.parts.iter().filter(|p| p.result).for_each(|p| collect(p, rule, out))
+                t.parts.iter().filter(|p| p.result).for_each(|p| collect(p, rule, event, out))
             }
-            Pred::Leaf(crate::plan::Leaf { span, .. }) | Pred::Script(crate::plan::Script { span, .. }) => {
+            Pred::Named(name, _) => {
+                out.push(Evidence { event, clause: name.to_string(), values: Vec::new() });
+            }
+            Pred::Leaf(crate::plan::Leaf { span, .. })
+            | Pred::Script(crate::plan::Script { span, .. })
+            | Pred::Nested(crate::plan::Nested { span, .. }) => {
                 out.push(Evidence {
+                    event,
                     clause: span.slice(&rule.query).to_owned(),
                     values: t.values.iter().map(|(n, v)| (n.to_string(), v.clone())).collect(),
                 });
@@ -742,30 +1039,40 @@ fn evidence(rule: &RunRule, row: &Row<'_>) -> Vec<Evidence> {
         }
     }
     let mut out = Vec::new();
-    for pred in rule.plan.filter() {
+    for pred in preds {
         if let Ok(t) = trace(pred, row) {
-            collect(&t, rule, &mut out);
+            collect(&t, rule, event, &mut out);
         }
     }
     out
 }
 
 /// What one file gave.
-struct Part {
+struct Part<'e> {
     report: Report,
     new_terms: Vec<Option<NewTerms<Alert>>>,
+    /// For each rule over several events, those that play a part.
+    members: Vec<Members>,
     seen: Vec<FxHashSet<usize>>,
     /// First and last `eventTime` of records that were dropped, as text: UTC texts of one form sort by time.
     raw_times: Option<(Vec<u8>, Vec<u8>)>,
     last_index: Option<Option<String>>,
     /// How often each CloudTrail record that matched was read, by its id.
     raw_ids: FxHashMap<String, u32>,
+    /// The name of the file, once somebody has to remember it.
+    name: Option<Arc<str>>,
     /// The evaluation time that history is measured from, where one is given.
     at: Option<Nanos>,
+    /// The evaluation time that is given.
+    now: Option<Nanos>,
+    /// The rules over tables at work.
+    tables: Vec<Option<Run<'e>>>,
+    /// The file that is read.
+    file: Arc<str>,
 }
 
-impl Part {
-    fn new(engine: &Engine) -> Part {
+impl<'e> Part<'e> {
+    fn new(engine: &'e Engine, counts: &[Arc<AtomicU64>]) -> Part<'e> {
         let n = engine.rules.len();
         Part {
             report: Report { looked_at: vec![0; n], in_index: vec![false; n], ..Report::default() },
@@ -774,11 +1081,16 @@ impl Part {
                 .iter()
                 .map(|b| b.new_terms.as_ref().map(|(_, history)| NewTerms::new(*history)))
                 .collect(),
+            members: counts.iter().map(|c| Members::new(Arc::clone(c), MAX_MEMBERS)).collect(),
             seen: vec![FxHashSet::default(); n],
             raw_times: None,
             last_index: None,
             raw_ids: FxHashMap::default(),
+            name: None,
             at: None,
+            now: None,
+            tables: engine.rules.iter().map(|r| r.plan.table().map(|p| Run::new(p, 0))).collect(),
+            file: "".into(),
         }
     }
 
@@ -818,7 +1130,7 @@ impl Part {
         }
     }
 
-    fn absorb(&mut self, other: Part) {
+    fn absorb(&mut self, other: Part<'e>) {
         let (mine, theirs) = (&mut self.report, other.report);
         mine.alerts.extend(theirs.alerts);
         mine.records += theirs.records;
@@ -846,6 +1158,14 @@ impl Part {
         for (a, b) in self.new_terms.iter_mut().zip(other.new_terms) {
             if let (Some(a), Some(b)) = (a, b) {
                 a.absorb(b);
+            }
+        }
+        for (a, b) in self.members.iter_mut().zip(other.members) {
+            a.absorb(b);
+        }
+        for (a, b) in self.tables.iter_mut().zip(other.tables) {
+            if let (Some(a), Some(b)) = (a, b) {
+                a.merge(b);
             }
         }
         for (a, b) in self.seen.iter_mut().zip(other.seen) {

@@ -1,14 +1,18 @@
 //! Rules over events: what would have alerted.
 
+pub mod course;
 pub mod decision;
 mod engine;
 pub mod events;
 pub mod input;
+mod members;
 pub mod newterms;
 pub mod prefilter;
 pub mod query;
 pub mod records;
 pub mod selection;
+pub mod table;
 
 pub use engine::{Alert, Engine, Evidence, Examined, Problem, ProblemKind, Report, RunRule};
+pub use members::MAX_MEMBERS;
 pub use selection::Selection;

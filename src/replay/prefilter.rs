@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 #[derive(Debug)]
 pub struct Prefilter {
     wanted: FxHashSet<Box<[u8]>>,
+    prefixes: Vec<Box<[u8]>>,
     name: Finder<'static>,
     event: Finder<'static>,
     dotted: Finder<'static>,
@@ -19,11 +20,18 @@ impl Prefilter {
     pub fn new<'a>(wanted: impl IntoIterator<Item = &'a str>) -> Prefilter {
         Prefilter {
             wanted: wanted.into_iter().map(|w| w.as_bytes().into()).collect(),
+            prefixes: Vec::new(),
             name: Finder::new("\"eventName\""),
             event: Finder::new("\"event\""),
             dotted: Finder::new("\"event."),
             unicode: Finder::new("\\u"),
         }
+    }
+
+    /// Lets through event names that begin so as well.
+    pub fn with_prefixes<'a>(mut self, prefixes: impl IntoIterator<Item = &'a str>) -> Prefilter {
+        self.prefixes = prefixes.into_iter().map(|p| p.as_bytes().into()).collect();
+        self
     }
 
     /// Whether a record must be looked at.
@@ -33,7 +41,7 @@ impl Prefilter {
         while let Some(i) = self.name.find(rest) {
             rest = rest.get(i + b"\"eventName\"".len()..).unwrap_or(&[]);
             let Some(value) = string_value(rest) else { return true };
-            if self.wanted.contains(value) {
+            if self.wanted.contains(value) || self.prefixes.iter().any(|p| value.starts_with(p)) {
                 return true;
             }
             found = true;

@@ -7,14 +7,20 @@ use super::records;
 use super::selection::{Admission, Recent, Selection};
 use crate::es::{self, date};
 use crate::lang::cloudtrail::{Converter, Needs};
-use crate::lang::{Analysis, Language, Settings, Shape, analyze};
-use crate::plan::{Plan, RunError};
+use crate::lang::{Analysis, Language, Settings, Shape, analyze, eql};
+use crate::plan::join::{KeyValue, Tuple};
+use crate::plan::{Occurrence, Plan, Row, RunError, sequence};
 use crate::schema::{Inference, Layer, Schema, Version, aws_cloudtrail, ecs};
-use crate::value::{Access, ProjectionBuilder, Scalar};
+use crate::value::{Access, Document, ProjectionBuilder, Scalar};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+
+/// How often the items of a sequence or sample may match, a document counted for each item and key: they
+/// are kept in memory, about a quarter of a kilobyte each.
+pub const MAX_MATCHES: usize = 10_000_000;
 
 /// Where documents come from; read twice when types must be looked for.
 #[derive(Debug)]
@@ -56,12 +62,34 @@ pub struct Request<'a> {
     pub settings: Settings,
     /// The documents.
     pub sources: &'a [Source],
+    /// How much of the answer is wanted.
+    pub limits: Limits,
     /// Which of them count.
     pub selection: Selection,
 }
 
+/// How much of an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most results; `None` for the language's own default: 10 for EQL, all for others.
+    pub size: Option<usize>,
+    /// EQL: whether the last results count, rather than the first.
+    pub tail: bool,
+    /// EQL: the most samples of one join key.
+    pub samples_per_key: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { size: None, tail: true, samples_per_key: 1 }
+    }
+}
+
+/// What Elasticsearch returns of an EQL query unless it is told otherwise.
+const EQL_SIZE: usize = 10;
+
 /// Source, record, and event within the record.
-type Place = (usize, u64, usize);
+pub(super) type Place = (usize, u64, usize);
 
 /// A document that matches.
 #[derive(Clone, Debug)]
@@ -75,6 +103,15 @@ pub struct Hit {
     time: Option<date::Nanos>,
     tiebreaker: Option<Scalar>,
     place: Place,
+}
+
+/// A sequence or sample.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The join keys.
+    pub keys: Vec<KeyValue>,
+    /// The events; `None` for one that is missing, as it was asked to be.
+    pub events: Vec<Option<Hit>>,
 }
 
 /// A record that could not be read.
@@ -91,8 +128,14 @@ pub struct Unread {
 pub struct Answer {
     /// What is known of the query; with errors, nothing ran.
     pub analysis: Analysis,
-    /// The matching documents: for EQL in time order, else in input order.
+    /// The matching documents within the limits: for EQL in time order, else in input order.
     pub hits: Vec<Hit>,
+    /// The sequences or samples within the limits, in their order.
+    pub groups: Vec<Group>,
+    /// How many results there are without the limits; samples are not looked for beyond them.
+    pub total: usize,
+    /// How many open sequences were given up for want of room.
+    pub forgotten: u64,
     /// How many documents were looked at.
     pub documents: u64,
     /// Documents outside of the span of time, the accounts or the regions that were asked for.
@@ -133,11 +176,14 @@ pub fn run(request: &Request<'_>, bytes: &Arc<AtomicU64>) -> Answer {
     if answer.analysis.has_errors() {
         return answer;
     }
+    let Some(plan) = answer.analysis.plan.clone() else { return answer };
     if answer.analysis.shape != Shape::Events {
+        group(request, &plan, &converter, bytes, &mut answer);
         return answer;
     }
-    let Some(plan) = answer.analysis.plan.clone() else { return answer };
     evaluate(request, &plan, &converter, bytes, &mut answer);
+    answer.total = answer.hits.len();
+    let Limits { size, tail, .. } = request.limits;
     if request.language == Language::Eql {
         answer.hits.sort_by(|a, b| {
             a.time
@@ -145,8 +191,167 @@ pub fn run(request: &Request<'_>, bytes: &Arc<AtomicU64>) -> Answer {
                 .then_with(|| tiebreak(&a.tiebreaker, &b.tiebreaker))
                 .then(a.place.cmp(&b.place))
         });
+        let window = eql::combine(size.unwrap_or(EQL_SIZE), tail, &answer.analysis.pipes);
+        let range = window.of_events(answer.total);
+        answer.hits = std::mem::take(&mut answer.hits).drain(range).collect();
+    } else if let Some(size) = size {
+        answer.hits.truncate(size);
     }
     answer
+}
+
+/// Finds sequences or samples. Of the documents only what matters for that is kept in memory; those of
+/// the answer are read again at the end.
+fn group(
+    request: &Request<'_>,
+    plan: &Plan,
+    converter: &Converter,
+    bytes: &Arc<AtomicU64>,
+    answer: &mut Answer,
+) {
+    let mut found: Vec<(Place, Occurrence)> = Vec::new();
+    let mut builder = ProjectionBuilder::default();
+    let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+    let mut gate = Gate::new(&request.selection, &mut builder);
+    let projection = builder.build();
+    let mut bad = Vec::new();
+    let mut matches = 0;
+    let (documents, failed) = (&mut answer.documents, &mut answer.failed);
+    answer.unread = each(request, converter, &Needs::all(), bytes, None, &mut |event, name, place| {
+        let document = match event.project(&projection) {
+            Ok(d) => d,
+            Err(e) => {
+                *documents += 1;
+                bad.push(Unread { place: format!("{name}, record {}", place.1), message: e.to_string() });
+                return;
+            }
+        };
+        if !gate.admits(&document) {
+            return;
+        }
+        *documents += 1;
+        match plan.look(&Row { fields: &plan.fields, document: &document, slots: &slots }) {
+            Ok(Some(_)) if gate.drops_copies(&event) && gate.repeats(&event, &id_of(&event, name, place)) => {
+            }
+            Ok(Some(occurrence)) if matches <= MAX_MATCHES => {
+                matches += occurrence.weight();
+                found.push((place, occurrence));
+            }
+            Ok(_) => {}
+            Err(e) => {
+                failed.get_or_insert(e);
+            }
+        }
+    });
+    answer.unread.extend(bad);
+    (answer.outside, answer.duplicates) = (gate.outside, gate.duplicates);
+    if matches > MAX_MATCHES {
+        let message = format!("its items match more than {MAX_MATCHES} times; narrow them, or look at less");
+        answer.failed.get_or_insert(RunError(message));
+    }
+    if answer.failed.is_some() {
+        return;
+    }
+    let Limits { size, tail, samples_per_key } = request.limits;
+    let size = size.unwrap_or(EQL_SIZE);
+    // the sort keeps the input's order among equals
+    let groups: Vec<(Tuple, Vec<Option<usize>>)> = match (plan.sequence(), plan.sample()) {
+        (Some(sequence), _) => {
+            found.sort_by(|(_, a), (_, b)| sequence::order(a, b));
+            let (mut all, forgotten) = sequence.run(found.iter().map(|(_, o)| o));
+            (answer.total, answer.forgotten) = (all.len(), forgotten);
+            let range = eql::combine(size, tail, &answer.analysis.pipes).of_sequences(all.len());
+            all.drain(range).map(|f| (f.key, f.events)).collect()
+        }
+        (None, Some(sample)) => {
+            let matches = found.iter().enumerate().map(|(i, (_, o))| (i, o.matches.as_slice()));
+            let all = sample.run(matches, samples_per_key, size);
+            answer.total = all.len();
+            all.into_iter().map(|s| (s.key, s.events.into_iter().map(Some).collect())).collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let place_of = |i: &usize| found.get(*i).map(|(place, _)| *place);
+    let wanted: FxHashSet<Place> =
+        groups.iter().flat_map(|(_, events)| events.iter().flatten().filter_map(place_of)).collect();
+    let mut hits: FxHashMap<Place, Hit> = FxHashMap::default();
+    if !wanted.is_empty() {
+        let records: FxHashSet<(usize, u64)> = wanted.iter().map(|(s, r, _)| (*s, *r)).collect();
+        each(request, converter, &Needs::all(), bytes, Some(&records), &mut |event, name, place| {
+            if wanted.contains(&place) {
+                hits.extend(hit(&event, name, place).map(|h| (place, h)));
+            }
+        });
+    }
+    let hit = |i: usize| place_of(&i).and_then(|place| hits.get(&place)).cloned();
+    answer.groups = groups
+        .into_iter()
+        .map(|(key, events)| Group {
+            keys: key.into_vec(),
+            events: events.into_iter().map(|e| e.and_then(hit)).collect(),
+        })
+        .collect();
+}
+
+/// Which documents count, and what did not.
+pub(super) struct Gate<'a> {
+    selection: &'a Selection,
+    /// `@timestamp`, `cloud.account.id` and `cloud.region`, where the selection asks for them.
+    slots: Option<[usize; 3]>,
+    recent: Recent,
+    pub outside: u64,
+    pub duplicates: u64,
+}
+
+impl<'a> Gate<'a> {
+    pub fn new(selection: &'a Selection, builder: &mut ProjectionBuilder) -> Gate<'a> {
+        let slots = selection.looks_at_events().then(|| {
+            ["@timestamp", "cloud.account.id", "cloud.region"]
+                .map(|p| builder.slot(&Access::Path(p.to_owned())))
+        });
+        Gate { selection, slots, recent: Recent::default(), outside: 0, duplicates: 0 }
+    }
+
+    /// Whether a document is within what was asked for.
+    pub fn admits(&mut self, document: &Document) -> bool {
+        let Some([time, account, region]) = self.slots else { return true };
+        let first = |slot| document.cell(slot).values.first();
+        let (account, region) = (first(account).map(Scalar::text), first(region).map(Scalar::text));
+        let time = first(time).and_then(instant);
+        let inside = self.selection.admits(time, account.as_deref(), region.as_deref()) == Admission::In;
+        self.outside += u64::from(!inside);
+        inside
+    }
+
+    /// Whether a second copy of such an event would not count.
+    pub fn drops_copies(&self, event: &Event<'_>) -> bool {
+        event.is_raw() && !self.selection.keep_duplicates
+    }
+
+    /// Whether an event is a CloudTrail record that came before and does not count again.
+    pub fn repeats(&mut self, event: &Event<'_>, id: &str) -> bool {
+        let repeats = self.drops_copies(event) && self.recent.seen(id);
+        self.duplicates += u64::from(repeats);
+        repeats
+    }
+}
+
+/// The id of a document.
+pub(super) fn id_of(event: &Event<'_>, name: &str, place: Place) -> String {
+    event.id.clone().unwrap_or_else(|| id_in(&event.tree().unwrap_or_default(), name, place))
+}
+
+/// The id that a document names, or its place.
+fn id_in(tree: &Value, name: &str, place: Place) -> String {
+    let own = tree.pointer("/event/id").or_else(|| tree.get("_id")).and_then(Value::as_str);
+    own.map_or_else(|| format!("{name}:{}", place.1), str::to_owned)
+}
+
+/// A document as the answer shows it.
+fn hit(event: &Event<'_>, name: &str, place: Place) -> Option<Hit> {
+    let source = event.tree().ok()?;
+    let id = event.id.clone().unwrap_or_else(|| id_in(&source, name, place));
+    Some(Hit { id, index: event.index.clone(), source, time: None, tiebreaker: None, place })
 }
 
 /// Missing tiebreakers sort last.
@@ -171,11 +376,13 @@ fn number(s: &Scalar) -> Option<f64> {
     }
 }
 
-fn each(
+/// Reads the documents, or those of some records only.
+pub(super) fn each(
     request: &Request<'_>,
     converter: &Converter,
     needs: &Needs,
     bytes: &Arc<AtomicU64>,
+    only: Option<&FxHashSet<(usize, u64)>>,
     take: &mut dyn FnMut(Event<'_>, &str, Place),
 ) -> Vec<Unread> {
     let unread = std::cell::RefCell::new(Vec::new());
@@ -197,7 +404,8 @@ fn each(
         records::split(
             &mut opened,
             &mut |record| {
-                if !request.selection.samples(record.text) {
+                let wanted = only.is_none_or(|only| only.contains(&(number, record.number)));
+                if !wanted || !request.selection.samples(record.text) {
                     return;
                 }
                 let mut within = 0;
@@ -230,13 +438,17 @@ fn instant(scalar: &Scalar) -> Option<date::Nanos> {
 }
 
 /// Looks through the documents for the types of fields that nothing else gives.
-fn look(request: &Request<'_>, converter: &Converter, bytes: &Arc<AtomicU64>) -> Result<Schema, Vec<Unread>> {
+pub(super) fn look(
+    request: &Request<'_>,
+    converter: &Converter,
+    bytes: &Arc<AtomicU64>,
+) -> Result<Schema, Vec<Unread>> {
     let by_mapping = Schema::new(request.mappings.clone());
     let by_catalog = schema(&request.mappings, None, true);
     let mut catalogs = request.catalogs == Catalogs::Always;
     let mut inference = Inference::default();
     // converted records have only fields of the catalogue: the cheapest conversion tells that they are there
-    each(request, converter, &Needs::of([]), bytes, &mut |event, _, _| {
+    each(request, converter, &Needs::of([]), bytes, None, &mut |event, _, _| {
         let tree = match event.body {
             Body::Tree(_) => {
                 catalogs |= request.catalogs != Catalogs::Never;
@@ -304,17 +516,13 @@ fn evaluate(
     let tiebreaker =
         request.settings.tiebreaker_field.as_ref().map(|t| builder.slot(&Access::Path(t.clone())));
     let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
-    let place_slots = request.selection.looks_at_events().then(|| {
-        ["@timestamp", "cloud.account.id", "cloud.region"].map(|p| builder.slot(&Access::Path(p.to_owned())))
-    });
+    let mut gate = Gate::new(&request.selection, &mut builder);
     let projection = builder.build();
-    let mut recent = Recent::default();
     let mut failed = None;
     let mut hits = Vec::new();
     let mut documents = 0;
-    let (mut outside, mut duplicates) = (0, 0);
     let mut bad = Vec::new();
-    answer.unread = each(request, converter, &Needs::all(), bytes, &mut |event, name, place| {
+    answer.unread = each(request, converter, &Needs::all(), bytes, None, &mut |event, name, place| {
         let document = match event.project(&projection) {
             Ok(d) => d,
             Err(e) => {
@@ -323,14 +531,8 @@ fn evaluate(
                 return;
             }
         };
-        if let Some([time, account, region]) = place_slots {
-            let first = |slot| document.cell(slot).values.first();
-            let (account, region) = (first(account).map(Scalar::text), first(region).map(Scalar::text));
-            let time = first(time).and_then(instant);
-            if request.selection.admits(time, account.as_deref(), region.as_deref()) != Admission::In {
-                outside += 1;
-                return;
-            }
+        if !gate.admits(&document) {
+            return;
         }
         documents += 1;
         match plan.matches(&document, &slots) {
@@ -339,31 +541,21 @@ fn evaluate(
                 failed.get_or_insert(e);
             }
             Ok(true) => {
-                let Ok(source) = event.tree() else { return };
-                let own = source.pointer("/event/id").or_else(|| source.get("_id")).and_then(Value::as_str);
-                let id = event
-                    .id
-                    .clone()
-                    .or_else(|| own.map(str::to_owned))
-                    .unwrap_or_else(|| format!("{name}:{}", place.1));
-                if event.is_raw() && !request.selection.keep_duplicates && recent.seen(&id) {
-                    duplicates += 1;
+                let Some(hit) = hit(&event, name, place) else { return };
+                if gate.repeats(&event, &hit.id) {
                     return;
                 }
                 hits.push(Hit {
-                    id,
-                    index: event.index.clone(),
-                    source,
                     time: document.cell(time).values.first().and_then(instant),
                     tiebreaker: tiebreaker.and_then(|t| document.cell(t).values.first().cloned()),
-                    place,
+                    ..hit
                 });
             }
         }
     });
     answer.unread.extend(bad);
     answer.documents = documents;
-    (answer.outside, answer.duplicates) = (outside, duplicates);
+    (answer.outside, answer.duplicates) = (gate.outside, gate.duplicates);
     answer.hits = hits;
     answer.failed = failed;
 }

@@ -3,7 +3,9 @@
 
 use super::{Failure, Outcome, Texts, short};
 use crate::es::date::{self, Nanos};
+use crate::lang::rule::length;
 use crate::pack::{Case, Expect, ExpectedAlert};
+use crate::replay::course::course;
 use crate::replay::{Alert, Engine, Examined, Report};
 use serde_json::Value;
 
@@ -70,6 +72,7 @@ fn compare(engine: &Engine, case: &Case, expect: &Expect, texts: &Texts, report:
         let mut failure = Failure { event: Some(event.id.clone()), ..Failure::default() };
         let why = absence(engine, case, texts, event, &examined, &mut failure);
         failure.summary = format!("expected {wanted} on event {}, got {got}{why}", short(&event.id));
+        failure.course = course_of(engine, &examined, &event.id);
         return Some(failure);
     }
     if let Some(id) = missing.first().and_then(|m| m.events.first()) {
@@ -85,15 +88,26 @@ fn compare(engine: &Engine, case: &Case, expect: &Expect, texts: &Texts, report:
         return Some(Failure { summary, without_values, ..Failure::default() });
     };
     let event = alert.events.first().map_or("", String::as_str);
+    let course = course_of(engine, &examined, event);
     let decision = examined.into_iter().find(|e| e.id == event).map(|e| e.decision.lines);
     Some(Failure {
+        course,
         summary: format!("expected {wanted}, got {got} on event {} ({})", short(event), alert.file),
         without_values: None,
         event: Some(event.to_owned()),
         decision: decision.unwrap_or_default(),
-        remark: (!alert.group.is_empty()).then(|| "this combination was not seen before".to_owned()),
+        remark: engine.history(0).map(|_| "this combination was not seen before".to_owned()),
         terms: alert.group.clone(),
     })
+}
+
+/// What the sequences went through that an event took part in.
+fn course_of(engine: &Engine, examined: &[Examined], event: &str) -> Vec<String> {
+    let Some(rule) = engine.rules().first() else { return Vec::new() };
+    let parts: Vec<_> =
+        examined.iter().filter_map(|e| Some((short(&e.id).to_owned(), e.part.clone()?))).collect();
+    let happenings = course(rule, &parts).into_iter();
+    happenings.filter(|h| h.events.iter().any(|e| e == short(event))).map(|h| h.text).collect()
 }
 
 /// Why an event did not alert: its clauses, or terms that were not new. Gives the end of the summary.
@@ -138,17 +152,6 @@ fn absence(
 
 fn date_text(at: Nanos) -> String {
     date::format(at).replace(".000Z", "Z")
-}
-
-/// `14d`, `90m`.
-fn length(nanos: Nanos) -> String {
-    let seconds = nanos / 1_000_000_000;
-    for (unit, n) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
-        if seconds % n == 0 && seconds >= n {
-            return format!("{}{unit}", seconds / n);
-        }
-    }
-    format!("{seconds}s")
 }
 
 /// Whether an alert is what a test expects.

@@ -43,6 +43,8 @@ pub struct Failure {
     pub terms: Vec<(String, String)>,
     /// What is to be said about them, as a sentence.
     pub remark: Option<String>,
+    /// What became of the sequences that the event took part in, a sentence each.
+    pub course: Vec<String>,
     /// The event that decided.
     pub event: Option<String>,
 }

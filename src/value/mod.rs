@@ -1,8 +1,10 @@
 //! Event documents: the scalar values of JSON, typed values for expressions, and documents
 //! projected to the paths that somebody reads.
 
+mod column;
 mod project;
 
+pub use column::{ColumnType, Datum};
 pub use project::{Access, Document, DocumentError, Projection, ProjectionBuilder};
 
 use std::fmt;
@@ -111,12 +113,40 @@ pub enum Value {
     Ip(u128),
     /// A version, ordered by precedence.
     Version(std::sync::Arc<str>),
+    /// An integer of 64 bits without a sign.
+    Unsigned(u64),
+    /// Years and months, and weeks and days, as a calendar counts them.
+    Period {
+        /// Months, twelve a year.
+        months: i32,
+        /// Days, seven a week.
+        days: i32,
+    },
+    /// A span of time in milliseconds.
+    Duration(i64),
+    /// A place on the earth, in degrees.
+    Point {
+        /// Longitude.
+        x: f64,
+        /// Latitude.
+        y: f64,
+    },
 }
 
 impl Value {
     /// A string value.
     pub fn str(text: impl AsRef<str>) -> Value {
         Value::Str(text.as_ref().into())
+    }
+
+    /// A JSON scalar as the type that it has in JSON.
+    pub fn of_scalar(scalar: &Scalar) -> Value {
+        match scalar {
+            Scalar::Bool(b) => Value::Bool(*b),
+            Scalar::Int(i) => Value::Int(*i),
+            Scalar::Float(f) => Value::Double(*f),
+            Scalar::Str(s) => Value::str(s),
+        }
     }
 
     /// Whether it is absent.
@@ -145,6 +175,7 @@ impl Value {
         match self {
             Value::Int(i) => Some(*i as f64),
             Value::Double(d) => Some(*d),
+            Value::Unsigned(u) => Some(*u as f64),
             _ => None,
         }
     }

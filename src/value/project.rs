@@ -13,13 +13,28 @@ pub enum Access {
     Path(String),
     /// Every leaf below a path, as a `flattened` field holds them.
     Subtree(String),
+    /// The objects at a path, each by itself, as a `nested` field holds them.
+    Objects(String),
 }
 
 impl Access {
     /// The dotted path.
     pub fn path(&self) -> &str {
         match self {
-            Access::Path(p) | Access::Subtree(p) => p,
+            Access::Path(p) | Access::Subtree(p) | Access::Objects(p) => p,
+        }
+    }
+
+    /// The same, seen from the objects at `path`; unchanged where it does not stand below.
+    pub fn below(&self, path: &str) -> Access {
+        let rest = |p: &String| match p.strip_prefix(path).and_then(|r| r.strip_prefix('.')) {
+            Some(rest) => rest.to_owned(),
+            None => p.clone(),
+        };
+        match self {
+            Access::Path(p) => Access::Path(rest(p)),
+            Access::Subtree(p) => Access::Subtree(rest(p)),
+            Access::Objects(p) => Access::Objects(rest(p)),
         }
     }
 }
@@ -66,10 +81,12 @@ impl ProjectionBuilder {
                 match access {
                     Access::Path(_) => node.leaf = Some(slot),
                     Access::Subtree(_) => node.subtree = Some(slot),
+                    Access::Objects(_) => node.objects = Some(slot),
                 }
             }
         }
-        Projection { slots: self.slots, nodes }
+        let has_objects = nodes.iter().any(|n| n.objects.is_some());
+        Projection { slots: self.slots, nodes, has_objects }
     }
 }
 
@@ -78,6 +95,7 @@ struct Node {
     children: FxHashMap<Box<str>, usize>,
     leaf: Option<usize>,
     subtree: Option<usize>,
+    objects: Option<usize>,
 }
 
 /// A trie of the paths to collect.
@@ -85,12 +103,16 @@ struct Node {
 pub struct Projection {
     slots: Vec<Access>,
     nodes: Vec<Node>,
+    /// Whether some slot collects objects, which costs a look at every dotted key.
+    has_objects: bool,
 }
 
 /// The collected cells of one document, by slot.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
     cells: Vec<Cell>,
+    /// The objects of the slots that collect them.
+    objects: Vec<(usize, serde_json::Value)>,
 }
 
 /// Why a text is no document.
@@ -111,6 +133,28 @@ impl Document {
         self.cells.get(slot).unwrap_or(&EMPTY)
     }
 
+    /// Copies the values of a slot to another that has none.
+    pub fn fill(&mut self, empty: usize, from: usize) {
+        if self.cell(empty).values.is_empty() {
+            let values = self.cell(from).values.clone();
+            self.with(empty, |c| c.values = values);
+        }
+    }
+
+    /// A document of some of its cells, in the order given.
+    pub fn select(&self, slots: &[usize]) -> Document {
+        let objects = slots
+            .iter()
+            .enumerate()
+            .flat_map(|(to, from)| self.objects(*from).map(move |object| (to, object.clone())));
+        Document { cells: slots.iter().map(|s| self.cell(*s).clone()).collect(), objects: objects.collect() }
+    }
+
+    /// The objects of a slot that collects them, in document order.
+    pub fn objects(&self, slot: usize) -> impl Iterator<Item = &serde_json::Value> {
+        self.objects.iter().filter(move |(s, _)| *s == slot).map(|(_, object)| object)
+    }
+
     fn with(&mut self, slot: usize, f: impl FnOnce(&mut Cell)) {
         if let Some(cell) = self.cells.get_mut(slot) {
             f(cell);
@@ -125,7 +169,7 @@ impl Projection {
     }
 
     fn empty(&self) -> Document {
-        Document { cells: vec![Cell::default(); self.slots.len()] }
+        Document { cells: vec![Cell::default(); self.slots.len()], objects: Vec::new() }
     }
 
     /// Projects the JSON text of one document.
@@ -158,7 +202,11 @@ impl Projection {
         match json {
             serde_json::Value::Object(map) => {
                 self.mark(nodes, doc, |c| c.object = true);
+                for slot in nodes.iter().filter_map(|n| self.nodes.get(*n)?.objects) {
+                    doc.objects.push((slot, json.clone()));
+                }
                 for (key, value) in map {
+                    self.split_objects(nodes, key, value, doc);
                     let (next, below) = self.enter(nodes, subtrees, key);
                     if !next.is_empty() || !below.is_empty() {
                         self.walk(value, &next, &below, doc);
@@ -198,6 +246,36 @@ impl Projection {
             }
         }
         (at, below)
+    }
+
+    /// A dotted key that passes through a path of objects stands for an object there.
+    fn split_objects(&self, nodes: &[usize], key: &str, value: &serde_json::Value, doc: &mut Document) {
+        if !self.has_objects {
+            return;
+        }
+        let mut at: Vec<usize> = nodes.to_vec();
+        let mut rest = key;
+        while let Some((part, below)) = rest.split_once('.') {
+            at = at.iter().filter_map(|n| self.nodes.get(*n)?.children.get(part).copied()).collect();
+            for slot in at.iter().filter_map(|n| self.nodes.get(*n)?.objects) {
+                let mut object = serde_json::Map::new();
+                object.insert(below.to_owned(), value.clone());
+                doc.objects.push((slot, object.into()));
+            }
+            rest = below;
+        }
+    }
+
+    /// Whether objects are collected at a node or on the way to it through a dotted key.
+    fn collects_objects(&self, from: &[usize], key: &str) -> bool {
+        if !self.has_objects {
+            return false;
+        }
+        let mut at: Vec<usize> = from.to_vec();
+        key.split('.').any(|part| {
+            at = at.iter().filter_map(|n| self.nodes.get(*n)?.children.get(part).copied()).collect();
+            at.iter().any(|n| self.nodes.get(*n).is_some_and(|n| n.objects.is_some()))
+        })
     }
 
     fn mark(&self, nodes: &[usize], doc: &mut Document, f: impl Fn(&mut Cell)) {
@@ -327,7 +405,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
                             map.next_value::<IgnoredAny>()?;
                             continue;
                         }
-                        Some(n) if self.projection.nodes.get(n).is_some_and(|n| n.subtree.is_none()) => {
+                        Some(n)
+                            if self
+                                .projection
+                                .nodes
+                                .get(n)
+                                .is_some_and(|n| n.subtree.is_none() && n.objects.is_none()) =>
+                        {
                             Some([n])
                         }
                         Some(_) => None,
@@ -346,7 +430,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 continue;
             }
             let (nodes, subtrees) = self.projection.enter(self.nodes, self.subtrees, &key);
-            if nodes.is_empty() && subtrees.is_empty() {
+            if self.projection.collects_objects(self.nodes, &key) {
+                // objects are kept whole, so this part of the document becomes a tree
+                let value: serde_json::Value = map.next_value()?;
+                self.projection.split_objects(self.nodes, &key, &value, self.doc);
+                self.projection.walk(&value, &nodes, &subtrees, self.doc);
+            } else if nodes.is_empty() && subtrees.is_empty() {
                 map.next_value::<IgnoredAny>()?;
             } else {
                 map.next_value_seed(Seed {
@@ -375,6 +464,7 @@ mod tests {
         let fast = p.project_slice(json.as_bytes()).unwrap();
         let slow = p.project_value(&serde_json::from_str(json).unwrap());
         assert_eq!(fast.cells, slow.cells);
+        assert_eq!(fast.objects, slow.objects);
         fast
     }
 
@@ -394,6 +484,19 @@ mod tests {
         assert!(d.cell(0).explicit_null);
         assert_eq!(d.cell(1).values.len(), 3);
         assert!(d.cell(2).object);
+    }
+
+    #[test]
+    fn objects_are_kept_each_by_itself() {
+        let p = [Access::Objects("n".into()), Access::Path("n.a".into()), Access::Objects("n.i".into())];
+        let d = both(&p, r#"{"n":[{"a":1,"i":{"c":2}},{"a":3,"i.c":4}]}"#);
+        let of = |slot| d.objects(slot).map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(of(0), [r#"{"a":1,"i":{"c":2}}"#, r#"{"a":3,"i.c":4}"#]);
+        assert_eq!(d.cell(1).values.len(), 2);
+        assert_eq!(of(2), [r#"{"c":2}"#, r#"{"c":4}"#]);
+        assert_eq!(both(&p, r#"{"n.a":5}"#).objects(0).next().unwrap().to_string(), r#"{"a":5}"#);
+        assert_eq!(Access::Objects("n.i".into()).below("n"), Access::Objects("i".into()));
+        assert_eq!(Access::Path("no".into()).below("n"), Access::Path("no".into()));
     }
 
     #[test]

@@ -12,11 +12,17 @@
 mod architecture;
 mod bad_input;
 mod codes;
+mod compile;
+mod deploy;
 mod diff;
+mod esql_reference;
+mod fake_kibana;
 mod generated_schema;
 mod output;
 mod pack;
+mod reference;
 mod replay;
 mod reports;
 mod sandbox;
+mod sequence;
 mod transcripts;

@@ -177,3 +177,17 @@ fn threads_and_the_order_of_files_change_no_answer() {
     let backwards: Vec<PathBuf> = paths.iter().rev().cloned().collect();
     assert_eq!(alerts(&one), alerts(&run(4, &backwards)));
 }
+
+#[test]
+fn an_event_counts_as_ingested_when_it_happened() {
+    let dir = super::transcripts::pack();
+    let file = "rules-toml/aws/iam/group_created.toml";
+    super::output::edit(
+        dir.path(),
+        file,
+        "event.outcome: \"success\"",
+        "event.outcome: \"success\" and event.ingested >= \"2020\"",
+    );
+    let text = super::output::run(dir.path(), &["test", "aws/iam/group_created"]);
+    assert!(text.contains("8 cases of 1 rule passed"), "{text}");
+}

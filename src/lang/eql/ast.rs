@@ -21,7 +21,16 @@ pub struct Query {
     /// What it looks for.
     pub body: Body,
     /// How it cuts the list of results.
-    pub pipes: Vec<Cut>,
+    pub pipes: Vec<Pipe>,
+}
+
+/// A pipe with its place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pipe {
+    /// What it does.
+    pub cut: Cut,
+    /// From its name to its argument.
+    pub at: At,
 }
 
 /// What a query looks for.
@@ -79,6 +88,8 @@ pub struct Sequence {
     pub items: Vec<Item>,
     /// What ends an open sequence.
     pub until: Option<Item>,
+    /// The leading keyword.
+    pub at: At,
 }
 
 /// `sample` or `join`.
@@ -116,6 +127,8 @@ pub struct Maxspan {
     pub amount: u32,
     /// The unit.
     pub unit: Unit,
+    /// The time span.
+    pub at: At,
 }
 
 /// A unit of time.
@@ -352,6 +365,15 @@ impl Query {
             Body::Sample(g) | Body::Join(g) => {
                 g.items.iter().chain(&g.until).map(|i| (&i.filter, &*i.keys)).collect()
             }
+        }
+    }
+
+    /// The items of a sequence or sample in order, without `until`.
+    pub fn items(&self) -> &[Item] {
+        match &self.body {
+            Body::Event(_) => &[],
+            Body::Sequence(s) => &s.items,
+            Body::Sample(g) | Body::Join(g) => &g.items,
         }
     }
 

@@ -7,7 +7,7 @@ use super::parser::shorten;
 use super::print;
 use super::typed::{Column, Node, NodeKind, Ty, article};
 use crate::diag::{Code, Diagnostic, Severity};
-use crate::es::regexp::{Regexp, RegexpError};
+use crate::es::regexp::Regexp;
 use crate::es::{Case, Reject};
 use crate::func::{Arithmetic, Type};
 use crate::lang::{Settings, resolve};
@@ -26,10 +26,20 @@ pub(super) struct Checked<'s> {
 }
 
 /// A join key, checked.
-pub(super) struct Key {
+pub(super) struct Key<'s> {
     name: Box<str>,
     ty: Ty,
     span: Span,
+    /// `None` for an optional field that does not exist.
+    pub column: Option<Column<'s>>,
+    pub optional: bool,
+}
+
+impl Key<'_> {
+    /// What the query calls it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// The value of a literal.
@@ -118,13 +128,14 @@ impl<'s> Checker<'s> {
     }
 
     /// A join key.
-    pub(super) fn key(&mut self, f: &FieldRef) -> Option<Key> {
+    pub(super) fn key(&mut self, f: &FieldRef) -> Option<Key<'s>> {
         let node = self.field(f)?;
-        Some(Key { name: f.name.clone(), ty: node.ty, span: f.at.0 })
+        let column = node.column().cloned();
+        Some(Key { name: f.name.clone(), ty: node.ty, span: f.at.0, column, optional: f.optional })
     }
 
     /// The keys of one position must be comparable.
-    pub(super) fn compatible_keys(&mut self, keys: &[Vec<Option<Key>>]) {
+    pub(super) fn compatible_keys(&mut self, keys: &[Vec<Option<Key<'s>>>]) {
         let Some((first, others)) = keys.split_first() else { return };
         for other in others {
             for (a, b) in first.iter().zip(other) {
@@ -497,10 +508,8 @@ impl<'s> Checker<'s> {
             let prepared =
                 if plain { Regexp::new(text, insensitive) } else { Regexp::java(text, insensitive) };
             if let Err(e) = prepared {
-                let code =
-                    if matches!(e, RegexpError::Unsupported { .. }) { Code::RP9001 } else { Code::RP0102 };
                 let message = format!("in the regular expression, {e}");
-                self.found.push(Diagnostic::new(code, message).at(*at, ""));
+                self.found.push(Diagnostic::new(Code::RP0102, message).at(*at, ""));
                 whole = false;
             }
         }

@@ -163,15 +163,15 @@ proptest! {
             condition,
             at: At::default(),
         };
-        let event = Query { body: Body::Event(filter.clone()), pipes: vec![crate::lang::Cut { tail: true, limit: 3 }] };
+        let event = Query { body: Body::Event(filter.clone()), pipes: vec![Pipe { cut: crate::lang::Cut { tail: true, limit: 3 }, at: At::default() }] };
         let text = print(&event);
         prop_assert!(parse(&text).is_ok_and(|q| q == event), "{}", text);
         let keys: Vec<FieldRef> = keys.into_iter().map(|name| FieldRef { name, optional: true, at: At::default() }).collect();
         let item = Item { filter, keys: keys.clone(), missing: false, runs: 3, at: At::default() };
-        let maxspan = Some(Maxspan { amount: 7, unit: Unit::Hours });
+        let maxspan = Some(Maxspan { amount: 7, unit: Unit::Hours, at: At::default() });
         let items = vec![item.clone(), Item { missing: true, runs: 1, ..item.clone() }];
         let until = Some(Item { runs: 1, ..item });
-        let sequence = Query { body: Body::Sequence(Sequence { keys, maxspan, items, until }), pipes: Vec::new() };
+        let sequence = Query { body: Body::Sequence(Sequence { keys, maxspan, items, until, at: At::default() }), pipes: Vec::new() };
         let text = print(&sequence);
         prop_assert!(parse(&text).is_ok_and(|q| q == sequence), "{}", text);
     }

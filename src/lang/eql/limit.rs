@@ -39,6 +39,15 @@ impl Window {
         let to = from.saturating_add(self.limit).min(total);
         if self.tail { total - to..total - from } else { from..to }
     }
+
+    /// The rows of an ascending list of `total` sequences that the window shows, in ascending order. On
+    /// a list that is shorter than offset and limit together, it is the last rows within the limit.
+    pub fn of_sequences(self, total: usize) -> Range<usize> {
+        if total < self.offset.saturating_add(self.limit) {
+            return total.saturating_sub(self.limit)..total;
+        }
+        self.of_events(total)
+    }
 }
 
 #[cfg(test)]
@@ -80,5 +89,15 @@ mod tests {
         assert!(rows(10, "h10 t3", 5).is_empty());
         assert!(rows(10, "t10 h3", 5).is_empty());
         assert_eq!(rows(10, "h4 t3", 5), 1..4);
+    }
+
+    #[test]
+    fn a_short_list_of_sequences_shows_its_last_rows() {
+        let rows = |text: &str, total| combine(10, true, &pipes(text)).of_sequences(total);
+        assert_eq!(rows("h10 t3", 5), 2..5);
+        assert_eq!(rows("h10 t3", 30), 7..10);
+        assert_eq!(rows("t10 h3", 30), 20..23);
+        assert_eq!(rows("", 4), 0..4);
+        assert!(rows("h0", 4).is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! From the typed tree to the plan. `and`, `or` and `not` become two-valued; a comparison of a field
 //! with a constant becomes a leaf, as Elasticsearch makes it a query; the rest is computed.
 
-use super::check::Checked;
+use super::check::{Checked, Key};
 use super::typed::{Column, Node, NodeKind, Ty};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::date::{self, Clock, Round};
@@ -9,10 +9,10 @@ use crate::es::regexp::Regexp;
 use crate::es::wildcard::{Part, Pattern};
 use crate::es::{Case, Context, Literal, Op, ip};
 use crate::lang::resolve;
-use crate::plan::{Comparison, Expr, FieldId, PlanField, PlanFields, Pred, Script};
-use crate::schema::{FieldType, Kind};
+use crate::plan::{Comparison, Expr, FieldId, Item, PlanField, PlanFields, Pred, Script, join};
+use crate::schema::{FieldType, Kind, Schema};
 use crate::source::Span;
-use crate::value::Value;
+use crate::value::{Access, Value};
 
 /// Lowers filters into one set of fields.
 pub(super) struct Lower<'c> {
@@ -22,8 +22,8 @@ pub(super) struct Lower<'c> {
 }
 
 impl Lower<'_> {
-    /// The condition of a filter, its category included.
-    pub(super) fn filter(&mut self, f: &Checked<'_>) -> Pred {
+    /// The condition of a filter, its category included, and what other items add to it.
+    pub(super) fn filter(&mut self, f: &Checked<'_>, added: &[Node<'_>]) -> Pred {
         let mut parts = Vec::new();
         if let Some((column, name)) = &f.category {
             let op = Op::Term(Literal::Str(name.text.clone()), Case::Sensitive);
@@ -31,8 +31,16 @@ impl Lower<'_> {
         }
         match self.pred(&f.condition) {
             Pred::And(more) if !parts.is_empty() => parts.extend(more),
-            Pred::Const(true) if !parts.is_empty() => {}
+            Pred::Const(true) if !parts.is_empty() || !added.is_empty() => {}
+            Pred::And(more) if !added.is_empty() => parts.extend(more),
             other => parts.push(other),
+        }
+        for clause in added {
+            let pred = self.pred(clause);
+            // the places of two equal clauses differ
+            if !parts.iter().any(|p| p.same(&pred)) {
+                parts.push(pred);
+            }
         }
         Pred::all(parts)
     }
@@ -165,7 +173,7 @@ impl Lower<'_> {
                 if let Some(field) = c.field {
                     let name = field.parent.as_deref().unwrap_or(&field.name);
                     // Elasticsearch's verifier lets it pass; the search then fails or finds nothing
-                    let ours = matches!(reject.code, Code::RP9001 | Code::RP0102);
+                    let ours = reject.code == Code::RP0102;
                     let mut d = resolve::refused(field, name, reject, span);
                     if !ours {
                         d = d.severity(Severity::Warning).note("this clause can never match");
@@ -174,6 +182,29 @@ impl Lower<'_> {
                 }
                 Pred::Const(false)
             }
+        }
+    }
+
+    /// An item of a sequence or sample.
+    pub(super) fn item(&mut self, pred: Pred, keys: &[&Key<'_>], span: Span) -> Item {
+        let keys = keys.iter().map(|k| join::Key {
+            name: k.name().into(),
+            field: k.column.as_ref().map(|c| self.fields.add(plan_field(c, &Op::Exists))),
+            optional: k.optional,
+        });
+        Item { keys: keys.collect(), pred, span }
+    }
+
+    /// A field that the query does not name: the one that orders events.
+    pub(super) fn implied(&mut self, schema: &Schema, name: &str, kind: Kind) -> FieldId {
+        match schema.resolve(name) {
+            Some(resolved) => self.fields.intern(name, &resolved),
+            None => self.fields.add(PlanField {
+                name: name.into(),
+                access: Access::Path(name.to_owned()),
+                types: vec![FieldType::of(kind)],
+                key_below: false,
+            }),
         }
     }
 
@@ -246,6 +277,8 @@ fn literal(v: &Value) -> Literal {
         Value::Str(s) | Value::Version(s) => Literal::Str(s.as_ref().into()),
         Value::Date(nanos) => Literal::Str(date::format(*nanos).into()),
         Value::Ip(number) => Literal::Str(ip::format(*number).into()),
+        // EQL has no other values
+        other => Literal::Str(crate::func::text(other).unwrap_or_default().into()),
     }
 }
 

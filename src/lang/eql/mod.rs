@@ -42,22 +42,24 @@ mod limit;
 mod lower;
 mod parser;
 mod print;
+mod propagate;
 #[cfg(test)]
 mod tests;
 mod typed;
 
 pub use ast::{
     At, Body, CompareOp, Expr, ExprKind, FieldRef, Filter, Group, Item, Literal, MatchOp, Maxspan,
-    Membership, Name, Query, Sequence, Unit,
+    Membership, Name, Pipe, Query, Sequence, Unit,
 };
 pub use limit::{Window, combine};
 
 use super::{Analysis, FieldUse, Settings, Shape};
 use crate::diag::{Code, Diagnostic};
-use crate::plan::{Plan, Stage};
-use crate::schema::Schema;
+use crate::plan::sequence::Step;
+use crate::plan::{self, Plan, Sample, Stage};
+use crate::schema::{Kind, Schema};
 use crate::source::Span;
-use check::Checker;
+use check::{Checker, Key};
 use lower::Lower;
 
 /// Parses a query.
@@ -73,7 +75,7 @@ pub fn print(query: &Query) -> String {
     print::query(query)
 }
 
-/// Reads, checks and lowers a query. A sequence or sample is checked completely, but has no plan yet.
+/// Reads, checks and lowers a query.
 pub(super) fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analysis {
     let query = match parser::parse(text) {
         Ok(query) => query,
@@ -86,7 +88,7 @@ pub(super) fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analy
             Body::Sequence(_) | Body::Join(_) => Shape::Sequence,
             Body::Sample(_) => Shape::Sample,
         },
-        pipes: query.pipes.clone(),
+        pipes: query.pipes.iter().map(|p| p.cut).collect(),
         ..Analysis::default()
     };
     let mut checker = Checker { schema, settings, text, found: Vec::new() };
@@ -97,28 +99,68 @@ pub(super) fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analy
                 .help("use `sample` for events in any order, or `sequence`"),
         );
     }
-    for key in query.shared_keys() {
-        checker.key(key);
-    }
+    let shared: Vec<Option<Key<'_>>> = query.shared_keys().iter().map(|k| checker.key(k)).collect();
     let mut checked = Vec::new();
     let mut keys = Vec::new();
     for (filter, own) in query.filters() {
         checked.push(checker.filter(filter));
-        keys.push(own.iter().map(|k| checker.key(k)).collect());
+        keys.push(own.iter().map(|k| checker.key(k)).collect::<Vec<_>>());
     }
     checker.compatible_keys(&keys);
     analysis.diagnostics = checker.found;
     let checked: Option<Vec<_>> = checked.into_iter().collect();
     let Some(checked) = checked.filter(|_| !analysis.has_errors()) else { return analysis };
 
-    // sequences are lowered as well, for what only that finds out
     let mut lower = Lower { context: &settings.context, fields: Default::default(), found: Vec::new() };
-    let stages: Vec<Stage> = checked.iter().map(|f| Stage::Filter(lower.filter(f))).collect();
+    let whole: Vec<Vec<&Key<'_>>> =
+        keys.iter().map(|own| shared.iter().chain(own).flatten().collect()).collect();
+    let written = query.items();
+    let comes = |i: usize| written.get(i).is_some_and(|item| !item.missing);
+    let added = propagate::clauses(&checked, &whole, &comes);
+    let mut items: Vec<plan::Item> = Vec::with_capacity(checked.len());
+    for (((filter, keys), clauses), (written, _)) in
+        checked.iter().zip(&whole).zip(&added).zip(query.filters())
+    {
+        let pred = lower.filter(filter, clauses);
+        items.push(lower.item(pred, keys, written.at.0));
+    }
+    let stage = stage(&query.body, items, &mut lower, schema, settings);
     analysis.diagnostics.append(&mut lower.found);
-    if matches!(query.body, Body::Event(_)) && !analysis.has_errors() {
-        analysis.plan = Some(Plan { fields: lower.fields, stages });
+    if !analysis.has_errors() {
+        analysis.plan = stage.map(|stage| Plan { fields: lower.fields, stages: vec![stage] });
     }
     analysis
+}
+
+/// The stage that runs a query; `items` are its filters, `until` last.
+fn stage(
+    body: &Body,
+    mut items: Vec<plan::Item>,
+    lower: &mut Lower<'_>,
+    schema: &Schema,
+    settings: &Settings,
+) -> Option<Stage> {
+    Some(match body {
+        Body::Event(_) => Stage::Filter(items.pop()?.pred),
+        Body::Sequence(s) => {
+            let until = if s.until.is_some() { items.pop() } else { None };
+            let step = |(item, written): (plan::Item, &Item)| Step {
+                item,
+                missing: written.missing,
+                runs: written.runs as usize,
+            };
+            let tiebreaker = settings.tiebreaker_field.as_deref();
+            Stage::Sequence(plan::Sequence {
+                steps: items.into_iter().zip(&s.items).map(step).collect(),
+                maxspan: s.maxspan.map(Maxspan::nanos),
+                until,
+                time: lower.implied(schema, &settings.timestamp_field, Kind::Date),
+                tiebreaker: tiebreaker.map(|t| lower.implied(schema, t, Kind::Other)),
+            })
+        }
+        Body::Sample(_) => Stage::Sample(Sample { items }),
+        Body::Join(_) => return None,
+    })
 }
 
 /// The fields that a query names, in the order of the text.

@@ -2,7 +2,7 @@
 //! not hide those in the next. `expression` parses what stands behind `where`.
 
 use super::ast::{
-    At, Body, ExprKind, FieldRef, Filter, Group, Item, Literal, Maxspan, Name, Query, Sequence, Unit,
+    At, Body, ExprKind, FieldRef, Filter, Group, Item, Literal, Maxspan, Name, Pipe, Query, Sequence, Unit,
 };
 use super::lexer::{Kind, MAX_FINDINGS, Token, lex};
 use crate::diag::{Code, Diagnostic, Safety, did_you_mean};
@@ -146,8 +146,9 @@ impl<'a> Parser<'a> {
         while self.is("|") {
             self.skip();
             let sampled = matches!(body, Some(Body::Sample(_)));
-            if let Some(pipe) = self.pipe(sampled) {
-                pipes.push(pipe);
+            let start = self.span();
+            if let Some(cut) = self.pipe(sampled) {
+                pipes.push(Pipe { cut, at: At(self.since(start)) });
             } else {
                 self.skip_to_pipe();
             }
@@ -429,7 +430,7 @@ impl<'a> Parser<'a> {
             self.skip_to_pipe();
             return None;
         }
-        let seq = Sequence { keys: keys?, maxspan, items, until };
+        let seq = Sequence { keys: keys?, maxspan, items, until, at: At(start) };
         if whole {
             self.sequence_rules(&seq, head);
         }
@@ -541,7 +542,7 @@ impl<'a> Parser<'a> {
             );
             return None;
         };
-        Some(Maxspan { amount, unit })
+        Some(Maxspan { amount, unit, at: At(span) })
     }
 
     fn sample(&mut self) -> Option<Body> {

@@ -3,6 +3,7 @@
 use super::ast::{Body, Expr, ExprKind, FieldRef, Filter, Item, Literal, Query};
 use super::lexer::is_plain_ident;
 use crate::func::Arithmetic;
+use crate::lang::Cut;
 use std::fmt::Write;
 
 /// The text of a query: one line for events, one line for each item and pipe otherwise.
@@ -25,7 +26,8 @@ pub fn query(query: &Query) -> String {
         }
     }
     for pipe in &query.pipes {
-        let _ = write!(out, "\n| {} {}", if pipe.tail { "tail" } else { "head" }, pipe.limit);
+        let Cut { tail, limit } = pipe.cut;
+        let _ = write!(out, "\n| {} {limit}", if tail { "tail" } else { "head" });
     }
     out
 }

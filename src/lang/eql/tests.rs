@@ -334,7 +334,7 @@ fn mistakes_of_names_and_types_have_their_codes() {
         (r#"any where n == number("x")"#, "RP0404"),
         ("any where length~(tool) == 1", "RP0405"),
         (r#"any where tool regex "a(""#, "RP0102"),
-        (r#"any where tool regex "<1-5>""#, "RP9001"),
+        (r#"any where tool regex "<1-x>""#, "RP0102"),
         ("join by n [any where true] [any where true]", "RP0105"),
     ] {
         let analysis = read(query);
@@ -379,18 +379,57 @@ fn the_event_category_field_must_exist_unless_any_is_asked_for() {
 }
 
 #[test]
-fn sequences_and_samples_are_checked_but_have_no_plan() {
-    let query = "sequence by tool with maxspan=5m [process where n == 1] ![file where true] [any where ok] with runs=2 until [any where m == 0] | tail 3";
+fn a_sequence_and_a_sample_become_a_stage() {
+    let query = "sequence by tool with maxspan=5m [process where n == 1] by m ![file where true] by ?n [any where ok] by n with runs=2 until [any where m == 0] by m | tail 3";
     let analysis = read(query);
     assert!(analysis.diagnostics.is_empty(), "{:?}", analysis.diagnostics);
     assert_eq!(analysis.shape, Shape::Sequence);
-    assert!(analysis.plan.is_none());
     assert_eq!(analysis.pipes, [crate::lang::Cut { tail: true, limit: 3 }]);
-    assert_eq!(analysis.fields.len(), 6);
-    let Body::Sequence(s) = parse(query).unwrap().body else { panic!() };
-    assert_eq!(s.maxspan.unwrap().nanos(), 300_000_000_000);
-    let sample = read("sample by ?host [any where n == 1] [any where n == 2]");
+    let plan = analysis.plan.unwrap();
+    let s = plan.sequence().unwrap();
+    assert_eq!(s.maxspan, Some(300_000_000_000));
+    let steps: Vec<(bool, usize)> = s.steps.iter().map(|s| (s.missing, s.runs)).collect();
+    assert_eq!((steps, s.stages()), (vec![(false, 1), (true, 1), (false, 2)], 3));
+    let keys: Vec<(&str, bool)> =
+        s.steps[1].item.keys.iter().map(|k| (k.name.as_ref(), k.optional)).collect();
+    assert_eq!(keys, [("tool", false), ("n", true)]);
+    assert_eq!(&*plan.fields.get(s.time).unwrap().name, "@timestamp");
+    assert!(s.until.is_some() && s.tiebreaker.is_none());
+    let sample = read("sample by ?nowhere [any where n == 1] [any where n == 2]");
     assert_eq!((sample.shape, sample.diagnostics.len()), (Shape::Sample, 0));
+    let plan = sample.plan.unwrap();
+    assert_eq!(plan.items().iter().map(|i| i.keys[0].field).collect::<Vec<_>>(), [None, None]);
+}
+
+#[test]
+fn what_an_item_asks_of_a_key_its_partners_must_satisfy() {
+    let clauses = |query: &str| -> Vec<String> {
+        let analysis = read(query);
+        assert!(analysis.diagnostics.is_empty(), "{:?}", analysis.diagnostics);
+        let plan = analysis.plan.unwrap();
+        let text = |p: &Pred| match p {
+            Pred::Leaf(l) => {
+                format!("{}~{}", plan.fields.get(l.field).unwrap().name, l.span.slice(query))
+            }
+            Pred::Const(b) => b.to_string(),
+            _ => "…".to_owned(),
+        };
+        let item = |p: &Pred| match p {
+            Pred::And(ps) => ps.iter().map(text).collect::<Vec<_>>().join(" & "),
+            p => text(p),
+        };
+        plan.items().iter().map(|i| item(&i.pred)).collect()
+    };
+    assert_eq!(
+        clauses(
+            "sequence by n with maxspan=1m [any where n == 1 and ok] ![any where true] [any where m > 2] until [any where true]"
+        ),
+        ["n~n == 1 & ok~ok", "true", "m~m > 2 & n~n == 1", "true"]
+    );
+    // the key's own name in the other item, and not what holds `or` or another field
+    assert_eq!(clauses("sample [any where n == 1] by n [any where true] by m"), ["n~n == 1", "m~n == 1"]);
+    assert_eq!(clauses("sample by n [any where n == 1 or n == 2] [any where true]"), ["…", "true"]);
+    assert_eq!(clauses("sample by n [any where n == 1] [any where n == 1]"), ["n~n == 1", "n~n == 1"]);
 }
 
 #[test]

@@ -42,8 +42,10 @@ impl Ty {
         match value {
             Value::Null => Ty::Null,
             Value::Bool(_) => Ty::Boolean,
-            Value::Int(_) => Ty::Integer,
+            Value::Int(_) | Value::Unsigned(_) => Ty::Integer,
             Value::Double(_) => Ty::Number,
+            // only ES|QL has these
+            Value::Period { .. } | Value::Duration(_) | Value::Point { .. } => Ty::Null,
             Value::Str(_) => Ty::String,
             Value::Date(_) => Ty::Of(Kind::Date),
             Value::Ip(_) => Ty::Of(Kind::Ip),

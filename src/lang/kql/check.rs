@@ -2,7 +2,7 @@
 //! is the query with every field resolved; whether a value fits a type is asked when it is lowered.
 
 use super::ast::{Node, NodeKind, Query, RangeOp, Term, TermValue};
-use super::print;
+use super::{odd, print};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::lang::{FieldUse, Settings, resolve};
 use crate::schema::{Field, Kind, Origin, Resolved, Schema};
@@ -18,6 +18,13 @@ pub(super) enum Typed<'q> {
     Everything,
     Nothing,
     Clause(Clause<'q>),
+    /// Some object at the path satisfies the condition.
+    Nested {
+        /// The full path.
+        path: String,
+        child: Box<Typed<'q>>,
+        span: Span,
+    },
 }
 
 /// What is asked of one or more fields.
@@ -95,7 +102,10 @@ impl<'q> Checker<'q> {
 
     fn node(&mut self, node: &'q Node, negated: bool) -> Typed<'q> {
         match &node.kind {
-            NodeKind::And(parts) => Typed::And(parts.iter().map(|p| self.node(p, negated)).collect()),
+            NodeKind::And(parts) => {
+                self.split_bounds(parts);
+                Typed::And(parts.iter().map(|p| self.node(p, negated)).collect())
+            }
             NodeKind::Or(parts) => {
                 let before = self.diagnostics.len();
                 let typed = parts.iter().map(|p| self.node(p, negated)).collect();
@@ -107,15 +117,15 @@ impl<'q> Checker<'q> {
                 Typed::Or(typed)
             }
             NodeKind::Not(child) => Typed::Not(Box::new(self.node(child, !negated))),
-            NodeKind::Is { field, value } => {
-                self.odd_value(value);
-                match field {
-                    Some(field) => self.is(field, value, node.span, negated),
-                    None => self.bare(value, node.span),
+            NodeKind::Is { field, value } => match field {
+                Some(field) => self.is(field, value, node.span, negated),
+                None => {
+                    odd::value(self.text, value, None, &mut self.diagnostics);
+                    self.bare(value, node.span)
                 }
-            }
+            },
             NodeKind::Range { field, op, value } => {
-                let target = self.target(field, false);
+                let target = self.target(field, false, false);
                 if self.null(value) {
                     return Typed::Nothing;
                 }
@@ -134,12 +144,18 @@ impl<'q> Checker<'q> {
         if exists && field.value.is_lone_star() {
             return Typed::Everything;
         }
-        let target = self.target(field, exists);
+        let target = self.target(field, exists, matches!(value.value, TermValue::Wildcard(_)));
+        let known = match &target {
+            Some(Target::Field(_, resolved)) => Some(resolved.field),
+            _ => None,
+        };
+        odd::value(self.text, value, known, &mut self.diagnostics);
         if self.null(value) {
             return Typed::Nothing;
         }
         if let Some(Target::Field(name, resolved)) = &target {
             let field = resolved.field;
+            self.report(odd::other_case(field, name, value).map(|d| if negated { turned(d) } else { d }));
             if let TermValue::Text { text, quoted } = &value.value {
                 let write = |near: &str| print::value_text(near, *quoted);
                 let impossible = resolve::never_in_enumeration(name, text, value.span, self.settings, write);
@@ -150,10 +166,17 @@ impl<'q> Checker<'q> {
             let spaced = matches!(&value.value, TermValue::Wildcard(_))
                 && value.value.to_string().contains(char::is_whitespace);
             if spaced && !field.is_pure_keyword() {
-                self.report([Diagnostic::new(Code::RP1005, "spaces split this pattern into alternatives")
+                let mut d = Diagnostic::new(Code::RP1005, "spaces split this pattern into alternatives")
                     .at(value.span, format!("`{name}` is of type `{}`", resolve::describe(field)))
                     .note("on a field that is no keyword, Kibana sends a pattern as a query string, where a space means `or`")
-                    .help("write a phrase in double quotes, or one pattern for each word joined by `and`")]);
+                    .help("write a phrase in double quotes, or one pattern for each word joined by `and`");
+                let text = value.value.to_string();
+                if let Some(word) = text.split_whitespace().find(|w| matches!(*w, "AND" | "OR" | "NOT")) {
+                    d = d.note(format!(
+                        "`{word}` is an operator there, also where KQL's own escape stands before it"
+                    ));
+                }
+                self.report([d]);
             }
         }
         let ask = if exists { Ask::Exists } else { Ask::Is(&value.value) };
@@ -206,18 +229,15 @@ impl<'q> Checker<'q> {
                     .help("`field: { … }` is for fields of type `nested`; elsewhere join the full names with `and`")]);
             }
             None => {
-                let d = resolve::unknown_field(self.schema, &full, path.span, self.settings.unknown_field);
+                // an unknown field matches nothing, but an unknown path fails the search
+                let d = resolve::unknown_field(self.schema, &full, path.span, Severity::Error);
                 self.report(d);
             }
         }
-        if self.path.is_empty() {
-            self.report([Diagnostic::new(Code::RP9001, "nested queries are not supported yet")
-                .at(span, "cannot be run")]);
-        }
         self.path.push(full);
-        let inner = self.node(child, negated);
-        self.path.pop();
-        inner
+        let child = Box::new(self.node(child, negated));
+        let path = self.path.pop().unwrap_or_default();
+        Typed::Nested { path, child, span }
     }
 
     fn full_name(&self, name: &Term) -> String {
@@ -228,7 +248,7 @@ impl<'q> Checker<'q> {
     }
 
     /// The fields that a name stands for; `None` for none.
-    fn target(&mut self, field: &'q Term, exists: bool) -> Option<Target<'q>> {
+    fn target(&mut self, field: &'q Term, exists: bool, wild: bool) -> Option<Target<'q>> {
         let first = self.named.insert(field.span);
         let name = self.full_name(field);
         if first {
@@ -236,7 +256,11 @@ impl<'q> Checker<'q> {
         }
         let found = self.diagnostics.len();
         let target = match &field.value {
-            TermValue::Wildcard(parts) => self.pattern(&name, parts, field.span),
+            TermValue::Wildcard(parts) => {
+                let found = self.pattern(&name, parts, field.span);
+                // without field information only patterns and existence go to all of the fields
+                if self.settings.field_information || wild { found } else { None }
+            }
             _ => self.name(name, field.span, exists),
         };
         if !first {
@@ -290,7 +314,9 @@ impl<'q> Checker<'q> {
         if here == own {
             return None;
         }
-        let certain = matches!(field.origin, Origin::Mapping | Origin::Data);
+        // without field information Kibana does not notice, and the clause matches nothing
+        let certain =
+            self.settings.field_information && matches!(field.origin, Origin::Mapping | Origin::Data);
         let (message, label) = match (own, here) {
             (Some(own), None) => (
                 format!("`{name}` is a nested field and can only be asked inside `{own}: {{ … }}`"),
@@ -349,38 +375,23 @@ impl<'q> Checker<'q> {
         null
     }
 
-    /// Values that are valid, but seldom what was meant.
-    fn odd_value(&mut self, value: &Term) {
-        let raw = value.span.slice(self.text);
-        if let TermValue::Text { quoted: true, text } = &value.value {
-            if text.contains('*') {
+    /// Bounds on both sides of a field that holds several values: each may be met by another value.
+    fn split_bounds(&mut self, parts: &[Node]) {
+        let mut seen: Vec<(&Term, bool)> = Vec::new();
+        for part in parts {
+            let NodeKind::Range { field, op, .. } = &part.kind else { continue };
+            let lower = matches!(op, RangeOp::Greater | RangeOp::GreaterEqual);
+            let name = self.full_name(field);
+            let other = seen.iter().any(|(f, l)| f.value == field.value && *l != lower);
+            if other && self.schema.get(&name).is_some_and(|f| f.array) {
                 self.report([Diagnostic::new(
-                    Code::RP1004,
-                    "an asterisk inside quotes is a plain character",
+                    Code::RP1024,
+                    format!("`{name}` may meet each bound by another value"),
                 )
-                .at(value.span, "no pattern")
-                .help("for a pattern, leave the quotes out and write `\\` before each reserved character")]);
+                .at(part.span, "not the same value")
+                .note(format!("`{name}` holds several values, and a condition asks for any of them"))]);
             }
-            return;
-        }
-        if raw.contains('?') {
-            self.report([Diagnostic::new(Code::RP1002, "a question mark is a plain character in KQL")
-                .at(value.span, "no wildcard")
-                .help("only `*` is a wildcard; put the value in double quotes if the character is meant")]);
-        }
-        if raw.contains(['\n', '\r']) {
-            let end = raw.find(['\n', '\r']).unwrap_or(0);
-            self.report([Diagnostic::new(Code::RP1003, "this value goes on over a line break")
-                .at(value.span, "one single value")
-                .help(format!("is an `or` missing after `{}`?", raw.get(..end).unwrap_or("").trim_end()))]);
-        }
-        let words = raw.split([' ', '\t', '\r', '\n', '\u{a0}']);
-        let keyword = |w: &&str| ["and", "or", "not"].iter().any(|k| w.eq_ignore_ascii_case(k));
-        let edges = [words.clone().next(), words.clone().next_back()];
-        if let Some(word) = edges.into_iter().flatten().find(keyword) {
-            self.report([Diagnostic::new(Code::RP1006, format!("`{word}` is part of the value here"))
-                .at(value.span, "one single value")
-                .help("complete the condition, or put the value in double quotes")]);
+            seen.push((field, lower));
         }
     }
 }
@@ -442,7 +453,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Whether a name matches a pattern; markers stand for any characters, dots too.
-fn pattern_matches(parts: &[Box<str>], name: &str) -> bool {
+pub(super) fn pattern_matches(parts: &[Box<str>], name: &str) -> bool {
     let [first, middle @ .., last] = parts else { return false };
     let Some(mut rest) = name.strip_prefix(first.as_ref()) else { return false };
     for part in middle {
@@ -466,7 +477,7 @@ mod tests {
         let json = r#"{"properties": {
             "host": {"properties": {"name": {"type": "keyword", "ignore_above": 8}, "ip": {"type": "ip"}}},
             "port": {"type": "long"}, "note": {"type": "text"}, "seen": {"type": "date"},
-            "tags": {"type": "flattened"},
+            "tags": {"type": "flattened"}, "zone": {"type": "constant_keyword", "value": "public"},
             "items": {"type": "nested", "properties": {"sku": {"type": "keyword"}}}}}"#;
         let fields = Arc::new(parse_mapping(json).unwrap());
         Schema::new(vec![Layer { fields, version: None, label: "m".into() }])
@@ -529,12 +540,11 @@ mod tests {
     #[test]
     fn nested_fields_need_their_group() {
         error("items.sku: a", Code::RP0203);
-        error("items: { sku: a }", Code::RP9001);
+        assert_eq!(found("items: { sku: a and not sku: b }"), []);
         assert_eq!(found("host: { name: a }").first().unwrap().0, Code::RP0203);
         assert!(found("items: { port: a }").iter().any(|(c, _)| *c == Code::RP0201));
         let a = analyze("items: { sku: a }", &mapping(), &Settings::default());
         assert_eq!(a.fields.first().unwrap().name, "items.sku");
-        assert!(a.plan.is_none());
     }
 
     #[test]
@@ -547,11 +557,49 @@ mod tests {
         warning("host.name: a or", Code::RP1006);
         warning("host.name > a", Code::RP1007);
         warning("host.name: 123456789", Code::RP0503);
-        for query in ["host.name: *a b*", "host.name: \"a?\"", r"host.name: x \and", "note: \"a or\""] {
+        warning(r#"host.name: "C:\temp""#, Code::RP1021);
+        warning(r"host.name: a\nb*", Code::RP1021);
+        warning("seen: 0042", Code::RP1022);
+        warning("note: big boat", Code::RP1023);
+        warning("zone: Public", Code::RP0501);
+        for query in [
+            "host.name: *a b*",
+            "host.name: \"a?\"",
+            r"host.name: x \and",
+            "note: \"a or\"",
+            "seen: 2026",
+            r#"host.name: "C:\\temp""#,
+        ] {
             assert_eq!(found(query), [], "{query}");
         }
         let d = analyze("host.name != web", &mapping(), &Settings::default()).diagnostics;
         assert!(d.first().unwrap().help.as_ref().unwrap().ends_with("write `not host.name: web`"));
+    }
+
+    #[test]
+    fn a_fix_that_keeps_the_meaning_is_safe() {
+        let fix =
+            |query: &str| analyze(query, &mapping(), &Settings::default()).diagnostics.remove(0).fix.unwrap();
+        assert_eq!(
+            (fix("host.name: web?").replacement.as_str(), fix("host.name: web?").safety),
+            ("\"web?\"", crate::diag::Safety::Safe)
+        );
+        assert_eq!(fix("host.name: a or").safety, crate::diag::Safety::Safe);
+        let missing = fix("host.name: (a or b\n c)");
+        assert_eq!((missing.span, missing.replacement.as_str()), (Span::new(18, 18), " or"));
+        assert_eq!(missing.safety, crate::diag::Safety::Suggested);
+        assert_eq!(fix("host.name: \"w e*\"").replacement, "w e*");
+    }
+
+    #[test]
+    fn bounds_on_several_values_are_told() {
+        let found = with_ecs("process.args_count > 1 and process.args_count < 4").diagnostics;
+        assert!(found.is_empty(), "{found:?}");
+        let found = with_ecs(
+            "dns.answers.ttl > 1 and dns.answers.ttl < 4 and host.ip > 10.0.0.1 and host.ip < 10.0.0.9",
+        )
+        .diagnostics;
+        assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::RP1024]);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use super::check::{Ask, Clause, Target, Typed};
 use super::query_string::{self, Atom};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::wildcard::{Part, Pattern};
-use crate::es::{Case, Literal, Op, Reject, date, ip};
+use crate::es::{Case, Literal, Op, Reject};
 use crate::lang::{Settings, resolve};
-use crate::plan::{FieldId, Plan, PlanField, PlanFields, Pred, Stage};
+use crate::plan::{FieldId, Nested, Plan, PlanField, PlanFields, Pred, Stage};
 use crate::schema::{Field, FieldType, Kind, Schema};
 use crate::source::Span;
 use crate::value::Access;
@@ -80,6 +80,10 @@ fn sort_of(field: &Field) -> Sort {
 }
 
 impl Lowering<'_> {
+    fn sort_of(&self, field: &Field) -> Sort {
+        if self.settings.field_information { sort_of(field) } else { Sort::Other }
+    }
+
     fn node(&mut self, node: &Typed<'_>) -> Pred {
         match node {
             Typed::And(parts) => Pred::all(parts.iter().map(|p| self.node(p)).collect()),
@@ -88,6 +92,14 @@ impl Lowering<'_> {
             Typed::Everything => Pred::Const(true),
             Typed::Nothing => Pred::Const(false),
             Typed::Clause(clause) => self.clause(clause),
+            Typed::Nested { path, child, span } => {
+                let outer =
+                    (std::mem::take(&mut self.fields), std::mem::take(&mut self.ids), self.all.take());
+                let pred = self.node(child);
+                let inner = std::mem::take(&mut self.fields);
+                (self.fields, self.ids, self.all) = outer;
+                Pred::Nested(Nested::new(&mut self.fields, path, inner, pred, *span))
+            }
         }
     }
 
@@ -103,7 +115,7 @@ impl Lowering<'_> {
                         id
                     }
                 };
-                match self.ask(id, sort_of(resolved.field), clause.ask, span) {
+                match self.ask(id, self.sort_of(resolved.field), clause.ask, span) {
                     Ok(pred) => pred,
                     Err(reject) => {
                         self.diagnostics.push(resolve::refused(resolved.field, name, reject, span));
@@ -124,7 +136,7 @@ impl Lowering<'_> {
         let mut refused = 0usize;
         for field in fields {
             let Some(id) = self.field(field) else { continue };
-            match self.ask(id, sort_of(field), ask, span) {
+            match self.ask(id, self.sort_of(field), ask, span) {
                 Ok(pred) => alternatives.push(pred),
                 Err(reject) => {
                     refused += 1;
@@ -245,10 +257,10 @@ impl Lowering<'_> {
             Ask::Is(TermValue::Wildcard(_)) => vec![Kind::Keyword],
             Ask::Is(value) => {
                 let mut types = vec![Kind::Keyword];
-                types.extend(kind_of(&value.to_string()));
+                types.extend(resolve::kind_of(&value.to_string()));
                 types
             }
-            Ask::Range(_, value) => vec![kind_of(&value.to_string()).unwrap_or(Kind::Keyword)],
+            Ask::Range(_, value) => vec![resolve::kind_of(&value.to_string()).unwrap_or(Kind::Keyword)],
         };
         let id = self.fields.add(PlanField {
             name: name.into(),
@@ -263,19 +275,6 @@ impl Lowering<'_> {
                 .push(Diagnostic::new(reject.code, reject.message).at(span, format!("asked of `{name}`")));
             Pred::Const(false)
         })
-    }
-}
-
-/// The type, other than text, that a value is plainly one of.
-fn kind_of(text: &str) -> Option<Kind> {
-    if text.parse::<f64>().is_ok_and(f64::is_finite) {
-        Some(Kind::Double)
-    } else if ip::parse(text).is_some() || ip::parse_cidr(text).is_some() {
-        Some(Kind::Ip)
-    } else if date::parse_value(text).is_some() || text.starts_with("now") {
-        Some(Kind::Date)
-    } else {
-        None
     }
 }
 
@@ -405,6 +404,29 @@ mod tests {
     }
 
     #[test]
+    fn a_nested_group_asks_one_object() {
+        let items = json!({"items": [{"name": "a", "size": 1}, {"name": "b"}]});
+        let schema = mapping(&json!({"properties": {
+            "top": {"type": "keyword"},
+            "items": {"type": "nested", "properties": {
+                "name": {"type": "keyword"}, "size": {"type": "long"},
+                "parts": {"type": "nested", "properties": {"id": {"type": "long"}, "kind": {"type": "keyword"}}}}}}}));
+        let holds = |query: &str, document: &serde_json::Value| matches_in(&schema, query, document.clone());
+        assert!(holds("items: { name: a and size: 1 }", &items));
+        assert!(!holds("items: { name: b and size: 1 }", &items));
+        assert!(holds("items: { name: b } and items: { size: 1 }", &items));
+        assert!(holds("items: { not name: a }", &items));
+        assert!(!holds("items: { not name: a }", &json!({"top": "x"})));
+        assert!(holds("not items: { name: a }", &json!({"top": "x"})));
+        assert!(!holds("items: { word }", &items));
+        let deep = json!({"items": [{"name": "a", "parts": [{"id": 1, "kind": "x"}, {"id": 2, "kind": "y"}]},
+            {"name": "b", "parts": {"id": 2, "kind": "x"}}]});
+        assert!(holds("items: { name: b and parts: { id: 2 and kind: x } }", &deep));
+        assert!(!holds("items: { name: a and parts: { id: 2 and kind: x } }", &deep));
+        assert!(holds("items.parts: { id: 2 and kind: x }", &deep));
+    }
+
+    #[test]
     fn indices_that_disagree_are_no_pure_keyword() {
         let schema = mapping(&json!({
             "a": {"mappings": {"properties": {"f": {"type": "keyword"}}}},
@@ -428,6 +450,22 @@ mod tests {
         assert!(matches_in(&open, "f: *a b*", json!({"f": "xa by"})));
         let a = analyze("word", &none, &Settings::default());
         assert!(a.plan.is_none() && a.diagnostics.iter().any(|d| d.code == Code::RP9001));
+    }
+
+    #[test]
+    fn before_field_information_patterns_were_split_and_names_not_expanded() {
+        let old = Settings { field_information: false, ..Settings::default() };
+        let holds = |query: &str, document: serde_json::Value| {
+            let a = analyze(query, &schema(), &old);
+            plan_matches(&a.plan.unwrap_or_else(|| panic!("{query}: {:?}", a.diagnostics)), &document)
+        };
+        assert!(holds("name: *red b*", json!({"name": "bear"})));
+        assert!(!matches("name: *red b*", json!({"name": "bear"})));
+        assert!(holds("name: red fox", json!({"name": "red fox"})));
+        assert!(!holds("na*: red", json!({"name": "red"})));
+        assert!(holds("na*: *", json!({"name": "red"})));
+        assert!(holds("na*: re*", json!({"name": "red"})));
+        assert!(!holds("items.name: a", json!({"items": [{"name": "a"}]})));
     }
 
     #[test]

@@ -27,14 +27,19 @@
 
 mod ast;
 mod check;
+mod dsl;
+mod layout;
 mod lexer;
 mod lower;
+mod odd;
 mod parser;
 mod print;
 mod query_string;
 mod syntax;
 
 pub use ast::{Node, NodeKind, Query, RangeOp, Term, TermValue};
+pub use dsl::{Options as DslOptions, compile, dql_difference};
+pub use layout::layout;
 pub use parser::{Parsed, parse};
 pub use print::{print, value_text};
 

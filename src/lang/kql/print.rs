@@ -99,6 +99,13 @@ fn node(n: &Node, list: Option<&Arc<Term>>, out: &mut String) {
     }
 }
 
+/// A condition on one line, in parentheses if need be.
+pub(super) fn flat(n: &Node, list: Option<&Arc<Term>>, brackets: bool) -> String {
+    let mut out = String::new();
+    bracket(n, list, brackets, &mut out);
+    out
+}
+
 fn bracket(n: &Node, list: Option<&Arc<Term>>, needed: bool, out: &mut String) {
     if needed {
         out.push('(');
@@ -110,7 +117,7 @@ fn bracket(n: &Node, list: Option<&Arc<Term>>, needed: bool, out: &mut String) {
 }
 
 /// The field that every clause below a group asks for a value.
-fn common_field(n: &Node) -> Option<&Arc<Term>> {
+pub(super) fn common_field(n: &Node) -> Option<&Arc<Term>> {
     match &n.kind {
         NodeKind::And(parts) | NodeKind::Or(parts) => {
             let mut fields = parts.iter().map(common_field);
@@ -123,7 +130,8 @@ fn common_field(n: &Node) -> Option<&Arc<Term>> {
     }
 }
 
-fn term_text(value: &TermValue) -> String {
+/// A field or value, quoted and escaped.
+pub(super) fn term_text(value: &TermValue) -> String {
     match value {
         TermValue::Null | TermValue::Bool(_) => value.to_string(),
         TermValue::Text { text, quoted: true } => quote(text),
@@ -283,6 +291,9 @@ mod tests {
             let parsed = parse(&text);
             prop_assert_eq!(parsed.query.as_ref(), Some(&query), "{} {:?}", text, parsed.diagnostics);
             prop_assert_eq!(&text, &print(parsed.query.as_ref().unwrap()));
+            let lines = super::super::layout(&query, 20);
+            let again = parse(&lines).query;
+            prop_assert_eq!(again.as_ref(), Some(&query), "{}", lines);
         }
     }
 }

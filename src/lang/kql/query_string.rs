@@ -3,6 +3,7 @@
 
 use crate::diag::Code;
 use crate::es::Reject;
+use crate::lang::lucene::{Conjunction, Modifier, Occurrences};
 use crate::plan::Pred;
 
 /// One clause of the query string.
@@ -26,13 +27,6 @@ enum Token {
     Not,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Occur {
-    Must,
-    Should,
-    MustNot,
-}
-
 /// The condition that the query string is; `leaf` gives that of one clause.
 ///
 /// # Errors
@@ -43,14 +37,15 @@ pub(super) fn conditions(
 ) -> Result<Pred, Reject> {
     let tokens = tokens(parts);
     let mut at = 0;
-    let mut clauses: Vec<(Occur, Pred)> = Vec::new();
+    let mut clauses = Occurrences::new(false);
+    let mut any = false;
     while at < tokens.len() {
         let mut joined_by = None;
         if let Some(op @ (Token::And | Token::Or)) = tokens.get(at) {
-            if clauses.is_empty() {
+            if !any {
                 return dangling();
             }
-            joined_by = Some(*op == Token::And);
+            joined_by = Some(if *op == Token::And { Conjunction::And } else { Conjunction::Or });
             at += 1;
         }
         let negated = tokens.get(at) == Some(&Token::Not);
@@ -77,40 +72,10 @@ pub(super) fn conditions(
             Token::Pattern(parts) => Atom::Pattern(parts.clone()),
             Token::And | Token::Or | Token::Not => return dangling(),
         };
-        if joined_by == Some(true)
-            && let Some((occur @ (Occur::Must | Occur::Should), _)) = clauses.last_mut()
-        {
-            *occur = Occur::Must;
-        }
-        let occur = match (negated, joined_by) {
-            (true, _) => Occur::MustNot,
-            (false, Some(true)) => Occur::Must,
-            (false, _) => Occur::Should,
-        };
-        clauses.push((occur, leaf(atom)?));
+        clauses.add(joined_by, negated.then_some(Modifier::Not), Some(leaf(atom)?));
+        any = true;
     }
-    Ok(join(clauses))
-}
-
-/// All that must be and none that must not; without either kind that must be, one that should.
-fn join(clauses: Vec<(Occur, Pred)>) -> Pred {
-    let mut required = Vec::new();
-    let mut optional = Vec::new();
-    let mut must = false;
-    for (occur, pred) in clauses {
-        match occur {
-            Occur::Must => {
-                must = true;
-                required.push(pred);
-            }
-            Occur::MustNot => required.push(pred.negate()),
-            Occur::Should => optional.push(pred),
-        }
-    }
-    if !must && !optional.is_empty() {
-        required.push(Pred::any(optional));
-    }
-    Pred::all(required)
+    Ok(clauses.pred())
 }
 
 fn dangling<T>() -> Result<T, Reject> {
@@ -175,7 +140,7 @@ mod tests {
                 Pred::And(ps) => ps.iter().all(eval),
                 Pred::Or(ps) => ps.iter().any(eval),
                 Pred::Not(p) => !eval(p),
-                Pred::Leaf(_) | Pred::Script(_) => unreachable!(),
+                _ => unreachable!(),
             }
         }
         pred.ok().map(|p| eval(&p))

@@ -2,15 +2,17 @@
 //! key and value knows its place in the file.
 
 mod document;
+mod format;
 mod kind;
 mod string;
 mod structure;
 mod window;
 
 pub use document::{Document, MAX_BYTES, Node};
+pub use format::{NotFormatted, format, format_query};
 pub use kind::RuleType;
 pub use structure::{Structure, Violation};
-pub use window::{interval, lookback};
+pub use window::{interval, length, lookback};
 
 use super::Language;
 use crate::diag::{Diagnostic, Severity};

@@ -1,7 +1,7 @@
 //! The four kinds of TOML strings, decoded with a map from every byte of the value back to the file.
 //! The TOML parser gives values and spans of whole tokens only.
 
-use crate::source::{QueryText, SpanMap};
+use crate::source::{QueryText, Quoting, SpanMap};
 
 /// Decodes one string token, quotes included, that begins at `base` in its file. Line breaks come out
 /// as `\n`. `None` for text that is no TOML string.
@@ -33,7 +33,11 @@ pub fn decode(token: &str, base: usize) -> Option<QueryText> {
             }
         }
     }
-    Some(QueryText::mapped(out.text, out.map))
+    let quoting = match kind {
+        Kind { escapes: true, multi_line } => Quoting::Basic { multi_line },
+        Kind { escapes: false, multi_line } => Quoting::Literal { multi_line },
+    };
+    Some(QueryText::mapped(out.text, out.map).quoted(quoting))
 }
 
 struct Kind {

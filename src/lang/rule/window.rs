@@ -42,6 +42,20 @@ pub fn lookback(text: &str) -> Option<i128> {
     Some(total)
 }
 
+/// A length of time in nanoseconds as people write it: `90s`, `1.5s`, `2d`.
+pub fn length(nanos: i128) -> String {
+    let millis = nanos / 1_000_000;
+    for (unit, n) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
+        if millis >= n && millis % n == 0 {
+            return format!("{}{unit}", millis / n);
+        }
+    }
+    if nanos % 1_000_000 == 0 && millis < 1_000 {
+        return format!("{millis}ms");
+    }
+    format!("{}s", nanos as f64 / 1e9)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +76,15 @@ mod tests {
         }
         assert_eq!(interval("m"), None);
         assert_eq!(interval("é"), None);
+    }
+
+    #[test]
+    fn lengths_are_told_in_the_largest_whole_unit() {
+        let ms = 1_000_000;
+        assert_eq!(length(90_000 * ms), "90s");
+        assert_eq!(length(120_000 * ms), "2m");
+        assert_eq!(length(1_500 * ms), "1.5s");
+        assert_eq!(length(20 * ms), "20ms");
+        assert_eq!(length(14 * 86_400_000 * ms), "14d");
     }
 }

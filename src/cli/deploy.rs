@@ -1,0 +1,359 @@
+//! `rulepack deploy`: brings the pack to a Kibana, or tells what it would do there.
+
+use super::Exit;
+use super::connection::{self, Connection, Place};
+use super::pack::{Selection, open};
+use super::terminal::{Terminal, count};
+use super::{changes, validate};
+use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
+use crate::pack::target::{DEMO, OnDrift};
+use crate::pack::{Config, Target};
+use crate::render::{self, Format};
+use crate::target::kibana::{self, Applied, Changeset, Live, Settings};
+use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The pause between two batches of rules that are switched on.
+const REST: Duration = Duration::from_millis(500);
+
+/// Bring the pack to Kibana
+///
+/// Reads what is there, shows what would change, asks, writes, and reads back. Only rules with the pack's
+/// tag are touched; what was edited in Kibana, and links to exception lists, stay. Without --target the
+/// targets are listed. `rulepack dev kibana` starts a Kibana to practise on: the target `demo`.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  rulepack deploy --target demo --yes\n  rulepack deploy --target prod --dry-run\n  \
+rulepack deploy --target prod --yes --prune\n  rulepack deploy --target prod --dry-run --exit-code    drift, for a nightly job\n\
+Exit codes: 0 done, or nothing to do; 1 rules with errors, or differences with --exit-code; 2 wrong usage or configuration; \
+3 Kibana said no or was not reached"
+)]
+pub struct DeployArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Where to: a [target.NAME] of rulepack.toml, or demo
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Only tell what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Delete rules that the pack owns and no longer has
+    #[arg(long)]
+    prune: bool,
+    /// What happens to rules that were edited in Kibana, instead of the target's own setting
+    #[arg(long, value_name = "WHAT")]
+    on_drift: Option<Drift>,
+    /// With --dry-run: exit 1 where Kibana is not what the pack says
+    #[arg(long)]
+    exit_code: bool,
+    /// How to answer
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Answers,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Answers {
+    /// For people
+    Text,
+    /// One document
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Drift {
+    /// Leave them alone
+    Stop,
+    /// Write the pack's version
+    Overwrite,
+    /// Leave them alone without a word
+    Keep,
+}
+
+/// Runs the command.
+pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
+    let opened = match open(&args.selection.all(), terminal) {
+        Ok(o) => o,
+        Err(exit) => return exit,
+    };
+    let config = &opened.pack.config;
+    let Some(mut target) = choose(args.target.as_deref(), config, terminal) else { return Exit::Usage };
+    if args.prune && !opened.is_whole() {
+        terminal.note("error: `--prune` needs the whole pack, not a selection of its rules");
+        return Exit::Usage;
+    }
+    if let Some(drift) = args.on_drift {
+        target.on_drift = match drift {
+            Drift::Stop => OnDrift::Stop,
+            Drift::Overwrite => OnDrift::Overwrite,
+            Drift::Keep => OnDrift::Keep,
+        };
+    }
+    let validated = validate::check(&opened);
+    if validated.failed() {
+        let errors: Vec<Diagnostic> =
+            validated.diagnostics.iter().filter(|d| d.severity == Severity::Error).cloned().collect();
+        errors.iter().for_each(|d| terminal.complain(d));
+        terminal.note(&format!("failed: {}, so nothing was deployed", count(errors.len(), "error")));
+        terminal.note("        rulepack validate");
+        return Exit::Findings;
+    }
+    let connection = match Connection::open(&target, config, &opened.pack.root) {
+        Ok(connection) => connection,
+        Err((d, exit)) => return refuse(&d, exit, terminal),
+    };
+    let commit = super::git::commit(&opened.pack.root);
+    let mut wanted = kibana::wanted(&validated.rules, config, &target);
+    if wanted.is_empty() {
+        terminal.note(&format!("error: the target `{}` selects none of these rules", target.name));
+        return Exit::Usage;
+    }
+    let rescue = Place::new(&opened.pack.root, &target);
+    let mut settings = Settings::new(&config.name, &target);
+    settings.prune = args.prune;
+    settings.commit = commit.clone();
+    settings.rescued = rescue.kept();
+    let begun = Instant::now();
+    let live = match read(&connection, &config.name, &wanted) {
+        Ok(live) => live,
+        Err(e) => return refuse(&connection.refused("reading the rules", &e), Exit::Remote, terminal),
+    };
+    match kibana::resolve(&mut wanted, &live, &connection.kibana, config) {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => {
+            found.iter().for_each(|d| terminal.complain(d));
+            terminal.note(&format!("failed: {}, so nothing was written", count(found.len(), "error")));
+            return Exit::Remote;
+        }
+        Err(e) => return refuse(&connection.refused("reading connectors", &e), Exit::Remote, terminal),
+    }
+    let plan = kibana::plan(&wanted, &live, &settings, opened.is_whole());
+    let mut answer = Answer {
+        args: &args,
+        target: &target,
+        connection: &connection,
+        config,
+        commit,
+        rules: wanted.len(),
+        plan: &plan,
+        warnings: connection.warnings.clone(),
+    };
+    let (limit, deletes) = (target.max_prune.limit(plan.owned), plan.count("delete"));
+    if deletes > limit {
+        let d = Diagnostic::new(
+            Code::RP0909,
+            format!("{} to delete, and `max_prune` allows {limit}", count(deletes, "rule")),
+        )
+        .note(format!(
+            "`max_prune` is {}, the pack owns {} in {}",
+            target.max_prune,
+            count(plan.owned, "rule"),
+            target.name
+        ))
+        .help("look whether the right pack and target were named; then raise `max_prune`");
+        answer.plan(terminal);
+        return refuse(&d, Exit::Usage, terminal);
+    }
+    let runs = plan.changes.iter().any(|c| {
+        c.kind.writes() && (c.toggle == Some(true) || c.live.as_ref().is_some_and(Live::is_enabled))
+    });
+    if connection.by_api_key && runs {
+        answer.warnings.push(
+            Diagnostic::new(Code::RP0904, "enabled rules run with the API key that writes them")
+                .note("when that key is revoked, the rules that this deploy writes stop")
+                .help("docs/deploy.md#which-identity"),
+        );
+    }
+    answer.plan(terminal);
+    let differs = plan.writes() || plan.count("conflict") > 0;
+    if args.dry_run || !plan.writes() {
+        answer.planned(terminal);
+        return if args.exit_code && differs { Exit::Findings } else { Exit::Fine };
+    }
+    if !args.yes {
+        match terminal.confirm(&format!("apply this to {}?", target.name)) {
+            Some(true) => {}
+            Some(false) => {
+                terminal.note("nothing was written");
+                return Exit::Fine;
+            }
+            None => {
+                terminal.note("error: nothing was written: nobody can be asked here");
+                terminal.note("help: `--yes` applies without asking, `--dry-run` only shows");
+                return Exit::Usage;
+            }
+        }
+    }
+    let applied = kibana::apply(&plan, &wanted, &connection.kibana, &settings, &rescue, REST);
+    answer.applied(&applied, begun.elapsed(), terminal);
+    if applied.failed.is_empty() { Exit::Fine } else { Exit::Remote }
+}
+
+fn refuse(d: &Diagnostic, exit: Exit, terminal: &mut Terminal) -> Exit {
+    terminal.complain(d);
+    terminal.note("failed: nothing was written");
+    exit
+}
+
+/// Everything there that may concern the pack: what has its tag, and whatever has its rule ids.
+fn read(
+    connection: &Connection,
+    pack: &str,
+    wanted: &[kibana::Wanted],
+) -> Result<Vec<Live>, crate::target::http::Failure> {
+    let ids: Vec<&str> = wanted.iter().map(|w| w.rule_id.as_str()).collect();
+    let mut by_id: BTreeMap<String, Live> = BTreeMap::new();
+    let tagged = connection.kibana.with_tag(&kibana::tag(pack))?;
+    for live in tagged.into_iter().chain(connection.kibana.with_rule_ids(&ids)?) {
+        by_id.insert(live.id().to_owned(), live);
+    }
+    Ok(by_id.into_values().collect())
+}
+
+/// The target that was named; complains where there is none.
+pub fn choose(name: Option<&str>, config: &Config, terminal: &mut Terminal) -> Option<Target> {
+    let known: Vec<Target> = config
+        .targets
+        .iter()
+        .cloned()
+        .chain(config.target(DEMO).filter(|_| !config.targets.iter().any(|t| t.name == DEMO)))
+        .collect();
+    let Some(name) = name else {
+        terminal.note("error: where to? name one of the targets with `--target`");
+        let width = known.iter().map(|t| t.name.len()).max().unwrap_or(0);
+        for target in &known {
+            let about = connection::address(target);
+            terminal.note(&format!(
+                "  {:width$}   {about} · {}",
+                target.name,
+                connection::identity(&target.auth)
+            ));
+        }
+        let first = known.first().map_or(DEMO, |t| t.name.as_str());
+        terminal.note(&format!("help: rulepack deploy --target {first} --dry-run"));
+        return None;
+    };
+    if let Some(target) = config.target(name) {
+        return Some(target);
+    }
+    let mut d = Diagnostic::new(Code::RP0901, format!("there is no target `{name}`"));
+    d = match did_you_mean(name, known.iter().map(|t| t.name.as_str())) {
+        Some(near) => d.help(format!("did you mean `{near}`?")),
+        None => d.help(format!("`[target.{name}]` in rulepack.toml makes one")),
+    };
+    terminal.complain(&d);
+    None
+}
+
+/// What is told about a deploy.
+struct Answer<'a> {
+    args: &'a DeployArgs,
+    target: &'a Target,
+    connection: &'a Connection,
+    config: &'a Config,
+    commit: Option<String>,
+    rules: usize,
+    plan: &'a Changeset,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Answer<'_> {
+    fn is_text(&self) -> bool {
+        self.args.format == Answers::Text
+    }
+
+    /// What was read, and the changes.
+    fn plan(&self, terminal: &mut Terminal) {
+        if !self.is_text() {
+            return;
+        }
+        if !terminal.quiet {
+            terminal.line(&format!(
+                "target {} · {} · {} · {}",
+                self.target.name,
+                connection::address(self.target),
+                self.connection.about(),
+                connection::identity(&self.target.auth)
+            ));
+            let at = self.commit.as_ref().map(|c| format!(" at {c}")).unwrap_or_default();
+            terminal.line(&format!(
+                "pack {}{at} · {} · owns what is tagged `{}`",
+                self.config.name,
+                count(self.rules, "rule"),
+                kibana::tag(&self.config.name)
+            ));
+            terminal.line("");
+        }
+        let lines = changes::lines(self.plan);
+        if !lines.is_empty() {
+            lines.iter().for_each(|l| terminal.line(l));
+            terminal.line("");
+        }
+        terminal.findings(&self.warnings, Format::Text);
+        terminal.flush();
+    }
+
+    /// The verdict of a plan that is not applied.
+    fn planned(&self, terminal: &mut Terminal) {
+        let verdict = changes::verdict(self.plan, &self.target.name);
+        if !self.is_text() {
+            return self.json(None, &verdict, terminal);
+        }
+        terminal.line(&verdict);
+        if self.plan.writes() {
+            let mut again = format!("rulepack deploy --target {}", self.target.name);
+            if self.args.prune {
+                again.push_str(" --prune");
+            }
+            self.args.selection.all().iter().for_each(|s| again.push_str(&format!(" {s}")));
+            terminal.line(&format!("      nothing was written. To apply: {again}"));
+        }
+    }
+
+    /// What came of it.
+    fn applied(&self, applied: &Applied, took: Duration, terminal: &mut Terminal) {
+        let verdict = changes::applied(self.plan, applied, took);
+        if !self.is_text() {
+            return self.json(Some(applied), &verdict, terminal);
+        }
+        let late = Changeset { changes: applied.conflicts.clone(), owned: 0 };
+        let lines = changes::lines(&late);
+        if !lines.is_empty() {
+            terminal.line("changed in Kibana after the plan:");
+            lines.iter().for_each(|l| terminal.line(l));
+            terminal.line("");
+        }
+        terminal.findings(&changes::failures(applied), Format::Text);
+        terminal.line(&verdict);
+        if !applied.failed.is_empty() {
+            terminal.line(&format!(
+                "        rulepack deploy --target {}      picks up where this one ended",
+                self.target.name
+            ));
+        }
+    }
+
+    fn json(&self, applied: Option<&Applied>, verdict: &str, terminal: &mut Terminal) {
+        let mut found = self.warnings.clone();
+        found.extend(applied.map(changes::failures).unwrap_or_default());
+        let mut out = changes::json(self.plan, applied);
+        if let Some(map) = out.as_object_mut() {
+            map.insert(
+                "target".into(),
+                serde_json::json!({
+                    "name": self.target.name,
+                    "kibana": self.target.kibana,
+                    "space": self.target.space,
+                    "version": self.connection.version(),
+                }),
+            );
+            map.insert("pack".into(), serde_json::json!({ "name": self.config.name, "commit": self.commit }));
+            map.insert("diagnostics".into(), found.iter().map(render::diagnostic_json).collect());
+            map.insert("verdict".into(), verdict.into());
+        }
+        terminal.line(&out.to_string());
+    }
+}
