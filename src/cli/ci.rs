@@ -1,40 +1,66 @@
 //! `rulepack ci`: validate, test and generate --check, one summary, one exit code.
 
 use super::Exit;
-use super::pack::{RulesFlag, open};
+use super::pack::{Opened, RulesFlag, open};
+use super::report::{self, ReportFormat, Reports};
 use super::terminal::{Terminal, count, duration};
+use super::test::Tested;
 use super::{generate, test, validate};
-use crate::diag::Severity;
-use crate::render::Format;
+use crate::diag::{Code, Diagnostic, Severity};
+use crate::lint::Validation;
+use crate::render::{Format, Run, Step};
 use crate::trial::Outcome;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Validate, test and compare generated files
 ///
 /// What a pipeline runs on every pull request: one table, the findings, one exit code. Without input and
 /// without network.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rulepack ci\n  rulepack ci --format github")]
+#[command(
+    after_help = "Examples:\n  rulepack ci\n  rulepack ci --format github --report sarif=rulepack.sarif --report junit=rulepack.xml"
+)]
 pub struct CiArgs {
     #[command(flatten)]
     rules: RulesFlag,
     /// How to answer
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Answers,
+    #[command(flatten)]
+    reports: Reports,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Answers {
     Text,
     Json,
+    Markdown,
     Github,
+    Gitlab,
+    Sarif,
+    Junit,
+}
+
+impl Answers {
+    fn report(self) -> Option<ReportFormat> {
+        Some(match self {
+            Answers::Text => return None,
+            Answers::Json => ReportFormat::Json,
+            Answers::Markdown => ReportFormat::Markdown,
+            Answers::Github => ReportFormat::Github,
+            Answers::Gitlab => ReportFormat::Gitlab,
+            Answers::Sarif => ReportFormat::Sarif,
+            Answers::Junit => ReportFormat::Junit,
+        })
+    }
 }
 
 /// Runs the command.
 pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     let begun = Instant::now();
+    let reports = args.reports.here();
     let opened = match open(&args.rules.rules, terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
@@ -51,8 +77,9 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     let warnings = validated.count(Severity::Warning);
 
     let started = Instant::now();
-    let tested = test::run_tests(&opened, &validated.rules);
+    let tested = test::run_tests(&opened, &validated.rules, &|_, _| true);
     let test_took = started.elapsed();
+    super::memory::write(&opened, &tested.results, terminal);
     let bad_cases = tested.results.count(Outcome::is_bad);
     let test_errors = tested.errors();
 
@@ -62,11 +89,15 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     let refused = compared.generated.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     let stale = compared.check.as_ref().map_or(0, |c| c.stale.len() + c.missing.len() + c.extra.len());
 
-    let validate_result = match (errors, warnings) {
+    let mut validate_result = match (errors, warnings) {
+        (0, 0) if validated.known > 0 => "nothing new".to_owned(),
         (0, 0) => "no findings".to_owned(),
         (0, w) => count(w, "warning"),
         (e, _) => count(e, "error"),
     };
+    if validated.known > 0 {
+        validate_result.push_str(&format!(", {} known", validated.known));
+    }
     let passed = tested.results.count(|o| matches!(o, Outcome::Passed));
     let todo = tested.results.count(|o| matches!(o, Outcome::Todo(_)));
     let test_result = match (test_errors, bad_cases) {
@@ -110,63 +141,40 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     let left = rows.iter().map(|r| r.1.len()).max().unwrap_or(0).max(31);
     let right = rows.iter().map(|r| r.2.len()).max().unwrap_or(0).max(17);
     let failed = errors + bad_cases + test_errors + refused + stale > 0;
-    match args.format {
-        Answers::Text => {
-            if !terminal.quiet {
-                for (verb, what, result, took) in &rows {
-                    terminal
-                        .line(&format!("  {verb:10} {what:left$} {result:right$} {:>6}", duration(*took)));
-                }
-                for line in test::not_run_lines(&tested, &validated.rules) {
-                    terminal.line(&format!("             {line}"));
-                }
-                if !tested.untested.is_empty() {
-                    terminal.line(&format!(
-                        "             {} without a test",
-                        count(tested.untested.len(), "rule")
-                    ));
-                }
-                terminal.line("");
+    if text {
+        if !terminal.quiet {
+            for (verb, what, result, took) in &rows {
+                terminal.line(&format!("  {verb:10} {what:left$} {result:right$} {:>6}", duration(*took)));
             }
-            terminal.findings(&validated.diagnostics, Format::Text);
-            terminal.findings(&tested.found, Format::Text);
-            test::print_failures(&tested, terminal);
-            terminal.findings(&compared.generated.diagnostics, Format::Text);
-        }
-        Answers::Github => {
-            terminal.findings(&validated.diagnostics, Format::Github);
-            terminal.findings(&tested.found, Format::Github);
-            test::annotate_failures(&tested, terminal);
-            terminal.findings(&compared.generated.diagnostics, Format::Github);
-            if stale > 0 {
-                terminal.line(&format!(
-                    "::error title=RP0709%3A stale generated file::{}: run `rulepack generate`",
-                    count(stale, "file")
-                ));
+            for line in remarks(&opened, &validated, &tested) {
+                terminal.line(&format!("             {line}"));
             }
+            terminal.line("");
         }
-        Answers::Json => {
-            let check = compared.check.as_ref();
-            terminal.line(
-                &json!({
-                    "ok": !failed,
-                    "validate": {
-                        "rules": validated.files,
-                        "diagnostics": validated.diagnostics.iter().map(crate::render::diagnostic_json).collect::<Vec<_>>(),
-                    },
-                    "test": test::as_json(&tested),
-                    "generate": {
-                        "rules": emitted,
-                        "stale": check.map(|c| c.stale.iter().map(|s| s.path.clone()).collect::<Vec<_>>()),
-                        "missing": check.map(|c| c.missing.clone()),
-                        "extra": check.map(|c| c.extra.clone()),
-                        "diagnostics": compared.generated.diagnostics.iter().map(crate::render::diagnostic_json).collect::<Vec<_>>(),
-                    },
-                })
-                .to_string(),
-            );
-        }
+        terminal.findings(&validated.diagnostics, Format::Text);
+        terminal.findings(&tested.found, Format::Text);
+        test::print_failures(&tested, terminal);
+        terminal.findings(&compared.generated.diagnostics, Format::Text);
     }
+    let json = || {
+        let check = compared.check.as_ref();
+        json!({
+            "ok": !failed,
+            "validate": {
+                "rules": validated.files,
+                "known": validated.known,
+                "diagnostics": validated.diagnostics.iter().map(crate::render::diagnostic_json).collect::<Vec<_>>(),
+            },
+            "test": test::as_json(&tested),
+            "generate": {
+                "rules": emitted,
+                "stale": check.map(|c| c.stale.iter().map(|s| s.path.clone()).collect::<Vec<_>>()),
+                "missing": check.map(|c| c.missing.clone()),
+                "extra": check.map(|c| c.extra.clone()),
+                "diagnostics": compared.generated.diagnostics.iter().map(crate::render::diagnostic_json).collect::<Vec<_>>(),
+            },
+        })
+    };
     let lines = if failed {
         let mut parts = Vec::new();
         if errors + test_errors + refused > 0 {
@@ -199,14 +207,61 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
     } else {
         let verb = if validated.files == 1 { "is" } else { "are" };
         let what = if compared.check.is_some() { "valid, tested and generated" } else { "valid and tested" };
-        vec![format!(
-            "ok: {} {verb} {what} in {:.2} s",
-            count(validated.files, "rule"),
-            begun.elapsed().as_secs_f64()
-        )]
+        let took = begun.elapsed().as_secs_f64();
+        let rules = count(validated.files, "rule");
+        vec![match validated.known {
+            0 => format!("ok: {rules} {verb} {what} in {took:.2} s"),
+            n => format!("ok: nothing new in {rules}, {} known, in {took:.2} s", count(n, "finding")),
+        }]
     };
+    let mut findings = validated.diagnostics.clone();
+    findings.extend(tested.found.iter().cloned());
+    findings.extend(compared.generated.diagnostics.iter().cloned());
+    if stale > 0 {
+        let message =
+            format!("{} {} stale", count(stale, "generated file"), if stale == 1 { "is" } else { "are" });
+        findings.push(Diagnostic::new(Code::RP0709, message).help("run `rulepack generate`"));
+    }
+    let step = |(verb, what, result, _): &(&str, String, String, Duration)| Step {
+        name: (*verb).to_owned(),
+        what: what.clone(),
+        result: result.clone(),
+    };
+    let run = Run {
+        command: "ci",
+        failed,
+        verdict: lines.first().cloned().unwrap_or_default(),
+        steps: rows.iter().map(step).collect(),
+        findings,
+        rules: report::checked_rules(&opened),
+        cases: &tested.results.cases,
+        alerts: Vec::new(),
+        remarks: remarks(&opened, &validated, &tested),
+        show_values: reports.show_values,
+    };
+    if let Some(format) = args.format.report() {
+        report::print(format, &run, &json, terminal);
+    }
     for line in lines {
         if text { terminal.line(&line) } else { terminal.note(&line) }
     }
-    if failed { Exit::Findings } else { Exit::Fine }
+    let exit = if failed { Exit::Findings } else { Exit::Fine };
+    reports.write(&run, &json, exit, terminal)
+}
+
+/// What was not looked at.
+fn remarks(opened: &Opened, validated: &Validation, tested: &Tested) -> Vec<String> {
+    let mut out = test::not_run_lines(tested, &validated.rules);
+    let quiet = validated.quietly_not_run();
+    if quiet > 0 {
+        let verb = if quiet == 1 { "is" } else { "are" };
+        let file = validate::baseline_file(opened);
+        let why =
+            if validated.known > 0 { format!("known ({file}) or allowed") } else { "allowed".to_owned() };
+        out.push(format!("{} {verb} not run because of errors that are {why}", count(quiet, "rule")));
+    }
+    if !tested.untested.is_empty() {
+        out.push(format!("{} without a test", count(tested.untested.len(), "rule")));
+    }
+    out
 }

@@ -1,11 +1,13 @@
 //! `rulepack convert`: raw CloudTrail to ECS documents.
 
 use super::Exit;
+use super::input::{InputFlags, left_out, usage};
 use super::query::sources;
 use super::terminal::{Terminal, count};
 use crate::lang::cloudtrail::{Converter, Needs, Options, Retain, complete_ecs};
 use crate::replay::events::{EventReader, Outcome};
-use crate::replay::{input, query::Source, records};
+use crate::replay::selection::{Admission, Recent};
+use crate::replay::{Selection, input, query::Source, records};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +34,11 @@ pub struct ConvertArgs {
     /// Leave out actor and target entities
     #[arg(long)]
     no_entities: bool,
+    #[command(flatten)]
+    part: InputFlags,
+    /// What relative times count from, as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    now: Option<String>,
     /// Files and folders
     input: Vec<PathBuf>,
 }
@@ -64,7 +71,13 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
         keep_original: args.keep_original,
         entities: !args.no_entities,
     };
-    let (sources, skipped) = match sources(&args.input, true) {
+    let selection = match super::now(args.now.as_deref()).and_then(|now| args.part.selection(now)) {
+        Ok(selection) => selection,
+        Err(why) => return usage(&why, terminal),
+    };
+    let (mut outside, mut duplicates) = (0, 0);
+    let mut recent = Recent::default();
+    let (sources, skipped) = match sources(&args.input, true, &selection) {
         Ok(found) => found,
         Err(why) => {
             terminal.note(&format!("error: {why}"));
@@ -99,11 +112,22 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
         records::split(
             &mut opened,
             &mut |record| {
+                if !selection.samples(record.text) {
+                    return;
+                }
                 let at = records::in_file(&name, &records::place(record.number, record.line));
                 reader.read(&record, &mut |outcome| {
                     let mut terminal = terminal_cell.borrow_mut();
                     match outcome {
                         Outcome::Event(event) => match event.tree() {
+                            Ok(tree) if !admitted(&selection, &tree) => outside += 1,
+                            Ok(tree)
+                                if event.is_raw()
+                                    && !selection.keep_duplicates
+                                    && twice(&tree, &mut recent) =>
+                            {
+                                duplicates += 1;
+                            }
                             Ok(mut tree) => {
                                 with_errors += usize::from(!event.errors.is_empty());
                                 complete_ecs(&mut tree);
@@ -139,9 +163,10 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
     if foreign > 0 {
         parts.push(format!("{} skipped: neither CloudTrail nor ECS", count(foreign, "record")));
     }
-    if skipped > 0 {
-        parts.push(format!("{} skipped by name", count(skipped, "file")));
+    if skipped.by_name > 0 {
+        parts.push(format!("{} skipped by name", count(skipped.by_name, "file")));
     }
+    parts.extend(left_out(skipped.pruned, outside, duplicates, selection.sample));
     if broken > 0 {
         parts.push(format!("{broken} could not be read"));
         terminal.remark(&format!("failed: {}", parts.join(", ")));
@@ -149,4 +174,25 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
     }
     terminal.remark(&format!("ok: {}", parts.join(", ")));
     Exit::Fine
+}
+
+/// A value of a document, nested or with a dotted name.
+fn text_at<'t>(tree: &'t serde_json::Value, name: &str) -> Option<&'t str> {
+    let nested = || tree.pointer(&format!("/{}", name.replace('.', "/")));
+    tree.get(name).or_else(nested)?.as_str()
+}
+
+/// Whether a document is in the selection.
+fn admitted(selection: &Selection, tree: &serde_json::Value) -> bool {
+    if !selection.looks_at_events() {
+        return true;
+    }
+    let time = text_at(tree, "@timestamp").and_then(crate::es::date::parse_value);
+    let (account, region) = (text_at(tree, "cloud.account.id"), text_at(tree, "cloud.region"));
+    selection.admits(time, account, region) == Admission::In
+}
+
+/// Whether a record with this id was there before.
+fn twice(tree: &serde_json::Value, recent: &mut Recent) -> bool {
+    text_at(tree, "event.id").is_some_and(|id| recent.seen(id))
 }

@@ -1,6 +1,7 @@
 //! `rulepack init`: scaffolds a pack.
 
 use super::Exit;
+use super::adopt;
 use super::files;
 use super::terminal::{Terminal, count};
 use crate::emit;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 /// Scaffold a pack
 ///
 /// Writes rulepack.toml and the folders. With `--with aws-iam` the bundled pack of AWS IAM rules comes
-/// along, with tests and fixtures. Files that exist are never overwritten.
+/// along, with tests and fixtures. A folder of rules, or a tree of elastic/detection-rules with its
+/// settings, is recognised and taken as it is. Files that exist are never overwritten.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack init\n  rulepack init --with aws-iam && rulepack ci")]
 pub struct InitArgs {
@@ -44,10 +46,10 @@ pub fn run(args: InitArgs, terminal: &mut Terminal) -> Exit {
         terminal.note("help: `rulepack ci` checks the pack");
         return Exit::Usage;
     }
-    if dir.join("detection_rules").is_dir() || dir.join("_config.yaml").is_file() {
-        terminal.note("note: this looks like a tree of elastic/detection-rules; taking over its settings is not supported yet");
-    }
     let name = args.name.unwrap_or_else(|| name_of(dir, with));
+    if !with && let Some(adopted) = adopt::recognise(dir, &name) {
+        return adopted_pack(dir, &name, &adopted, terminal);
+    }
     let config =
         bundled::CONFIG.replacen(&format!("name = \"{}\"", bundled::NAME), &format!("name = \"{name}\""), 1);
     let mut wanted: Vec<(PathBuf, Vec<u8>)> = vec![(dir.join(CONFIG), config.into_bytes())];
@@ -88,6 +90,25 @@ pub fn run(args: InitArgs, terminal: &mut Terminal) -> Exit {
         } else {
             terminal.line("    rulepack new aws/iam/my_first_rule");
         }
+    }
+    Exit::Fine
+}
+
+/// Sets up a pack round rules that were there already: nothing is written but its configuration.
+fn adopted_pack(dir: &Path, name: &str, adopted: &adopt::Adopted, terminal: &mut Terminal) -> Exit {
+    if let Err(why) = files::write(&dir.join(CONFIG), adopted.config.as_bytes()) {
+        terminal.note(&format!("error: {}: {why}", dir.join(CONFIG).display()));
+        return Exit::Findings;
+    }
+    if !terminal.quiet {
+        adopted.taken.iter().for_each(|t| terminal.line(&format!("taken over   {t}")));
+        adopted.left.iter().for_each(|l| terminal.line(&format!("left         {l}")));
+        terminal.line("");
+    }
+    terminal.line(&format!("ok: pack {name} is set up round the rules that are here, {CONFIG} written"));
+    if !terminal.quiet {
+        terminal.line("    rulepack validate              what rulepack has to say about them");
+        terminal.line("    rulepack validate --baseline   make that known, so that only new findings fail");
     }
     Exit::Fine
 }

@@ -1,6 +1,8 @@
 //! The command line: arguments, terminal, exit codes. The only place that prints, and that reads the
 //! environment, the clock or the working directory. Each verb has a file of its own.
 
+mod accept;
+mod adopt;
 mod changes;
 mod ci;
 mod compile;
@@ -18,11 +20,14 @@ mod generate;
 mod git;
 mod import;
 mod init;
+mod input;
+mod memory;
 mod new;
 mod pack;
 mod progress;
 mod query;
 mod replay;
+mod report;
 mod terminal;
 mod test;
 mod validate;

@@ -1,6 +1,7 @@
 //! `rulepack query`: one query over logs or documents.
 
 use super::Exit;
+use super::input::{InputFlags, left_out};
 use super::terminal::{Terminal, count, thousands};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::Context;
@@ -8,9 +9,9 @@ use crate::lang::esql::cell_json;
 use crate::lang::{Language, Settings, Shape, analyze, check_syntax};
 use crate::plan::join::KeyValue;
 use crate::plan::sequence;
-use crate::replay::input;
 use crate::replay::query::{Answer, Catalogs, Group, Hit, Limits, Request, Source, run as run_query, schema};
 use crate::replay::table::{self, TableAnswer, TableRequest};
+use crate::replay::{Selection, input};
 use crate::schema::{Fields, Layer, Version, parse_catalogue};
 use crate::source::{QueryText, Source as Text};
 use clap::{Args, ValueEnum};
@@ -80,6 +81,8 @@ pub struct QueryArgs {
     /// With --check: look at no names and types
     #[arg(long, requires = "check")]
     syntax_only: bool,
+    #[command(flatten)]
+    part: InputFlags,
     /// The query
     query: String,
     /// Files and folders
@@ -154,6 +157,10 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
     if !args.index.is_empty() && language != Language::Esql {
         return usage("--index gives ES|QL its sources; other languages read INPUT", terminal);
     }
+    let selection = match args.part.selection(now) {
+        Ok(selection) => selection,
+        Err(why) => return usage(&why, terminal),
+    };
     if args.max_samples_per_key == 0 {
         return usage("--max-samples-per-key must be greater than 0", terminal);
     }
@@ -210,6 +217,7 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
             settings,
             indices: Vec::new(),
             plain: Vec::new(),
+            selection,
         };
         return tables(
             request,
@@ -221,7 +229,7 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
             terminal,
         );
     }
-    let (sources, skipped) = match sources(&args.input, true) {
+    let (sources, skipped) = match sources(&args.input, true, &selection) {
         Ok(found) => found,
         Err(why) => return usage(&why, terminal),
     };
@@ -230,8 +238,17 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         tail: args.result_position == Position::Tail,
         samples_per_key: args.max_samples_per_key,
     };
-    let request =
-        Request { language, text: text.text(), mappings, catalogs, settings, sources: &sources, limits };
+    let sample = selection.sample;
+    let request = Request {
+        language,
+        text: text.text(),
+        mappings,
+        catalogs,
+        settings,
+        sources: &sources,
+        limits,
+        selection,
+    };
     let bytes = Arc::new(AtomicU64::new(0));
     let mut answer = run_query(&request, &bytes);
     let found = relocated(std::mem::take(&mut answer.analysis.diagnostics), &text, &source);
@@ -250,7 +267,11 @@ pub fn run(args: QueryArgs, terminal: &mut Terminal) -> Exit {
         return Exit::Findings;
     }
     print(&answer, language, args.format, terminal);
-    finish(&answer, skipped, args.format, terminal)
+    let left_out = left_out(skipped.pruned, answer.outside, answer.duplicates, sample);
+    if args.format != Answers::Text {
+        left_out.iter().for_each(|l| terminal.remark(&format!("note: {l}")));
+    }
+    finish(&answer, skipped.by_name, &left_out, args.format, terminal)
 }
 
 /// Runs an ES|QL query.
@@ -263,14 +284,15 @@ fn tables(
     source: &Arc<Text>,
     terminal: &mut Terminal,
 ) -> Exit {
-    let mut skipped = 0;
+    let mut skipped = Skipped::default();
+    let selection = request.selection.clone();
     for given in indices {
         let Some((name, path)) = given.split_once('=') else {
             return usage(&format!("--index {given}: give NAME=FILE"), terminal);
         };
-        match sources(&[PathBuf::from(path)], false) {
+        match sources(&[PathBuf::from(path)], false, &selection) {
             Ok((found, n)) => {
-                skipped += n;
+                skipped.add(n);
                 match request.indices.iter_mut().find(|(held, _)| held == name) {
                     Some((_, held)) => held.extend(found),
                     None => request.indices.push((name.to_owned(), found)),
@@ -281,9 +303,9 @@ fn tables(
     }
     let row = crate::lang::esql::reads_nothing(text.text());
     if !input.is_empty() || (indices.is_empty() && !row) {
-        match sources(input, true) {
+        match sources(input, true, &selection) {
             Ok((found, n)) => {
-                skipped += n;
+                skipped.add(n);
                 request.plain = found;
             }
             Err(why) => return usage(&why, terminal),
@@ -310,7 +332,11 @@ fn tables(
     }
     let counted = Answer { documents: answer.documents, unread: answer.unread, ..Answer::default() };
     let shown = total.min(size.unwrap_or(usize::MAX));
-    finish_rows(&counted, total, shown, skipped, format, terminal)
+    let left_out = left_out(skipped.pruned, answer.outside, answer.duplicates, selection.sample);
+    if format != Answers::Text {
+        left_out.iter().for_each(|l| terminal.remark(&format!("note: {l}")));
+    }
+    finish_rows(&counted, (total, shown), skipped.by_name, &left_out, format, terminal)
 }
 
 fn print_table(answer: &TableAnswer, format: Answers, terminal: &mut Terminal) {
@@ -410,16 +436,36 @@ pub fn mapping(given: &str) -> Result<(Option<String>, Layer), String> {
     Ok((index.map(str::to_owned), layer))
 }
 
+/// What of the given paths was left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Skipped {
+    /// Files whose names say that they are no events.
+    pub by_name: usize,
+    /// Files and folders that hold nothing of what was asked for.
+    pub pruned: usize,
+}
+
+impl Skipped {
+    fn add(&mut self, other: Skipped) {
+        self.by_name += other.by_name;
+        self.pruned += other.pruned;
+    }
+}
+
 /// The documents of the given paths, or of stdin.
-pub fn sources(paths: &[PathBuf], stdin: bool) -> Result<(Vec<Source>, usize), String> {
+pub fn sources(
+    paths: &[PathBuf],
+    stdin: bool,
+    selection: &Selection,
+) -> Result<(Vec<Source>, Skipped), String> {
     if paths.is_empty() {
         let mut input = std::io::stdin();
         if !stdin || input.is_terminal() {
             return Err("no input: give files or folders, or pipe documents in".to_owned());
         }
-        return Ok((vec![text_of(&mut input)?], 0));
+        return Ok((vec![text_of(&mut input)?], Skipped::default()));
     }
-    let listing = input::list(paths);
+    let listing = input::list_selected(paths, selection, 0);
     if let Some((path, why)) = listing.failed.first() {
         return Err(format!("{}: {why}", path.display()));
     }
@@ -431,7 +477,7 @@ pub fn sources(paths: &[PathBuf], stdin: bool) -> Result<(Vec<Source>, usize), S
             out.push(Source::File(file));
         }
     }
-    Ok((out, listing.skipped))
+    Ok((out, Skipped { by_name: listing.skipped, pruned: listing.pruned }))
 }
 
 /// Standard input can be read only once, so it is held in memory, unpacked if need be.
@@ -527,7 +573,13 @@ fn hit_text(hit: &Hit) -> String {
     parts.join("  ")
 }
 
-fn finish(answer: &Answer, skipped: usize, format: Answers, terminal: &mut Terminal) -> Exit {
+fn finish(
+    answer: &Answer,
+    skipped: usize,
+    left_out: &[String],
+    format: Answers,
+    terminal: &mut Terminal,
+) -> Exit {
     if answer.forgotten > 0 {
         terminal.note(&format!(
             "warning: {} join keys waited at once for their sequences to go on; {} of them were given up",
@@ -542,15 +594,15 @@ fn finish(answer: &Answer, skipped: usize, format: Answers, terminal: &mut Termi
         Shape::Events | Shape::Table => format!("{} of {documents} match", thousands(answer.total as u64)),
     };
     let shown = answer.hits.len() + answer.groups.len();
-    close(answer, text, (answer.total, shown), skipped, format, terminal)
+    close(answer, text, (answer.total, shown), skipped, left_out, format, terminal)
 }
 
 /// The verdict on a table.
 fn finish_rows(
     answer: &Answer,
-    total: usize,
-    shown: usize,
+    (total, shown): (usize, usize),
     skipped: usize,
+    left_out: &[String],
     format: Answers,
     terminal: &mut Terminal,
 ) -> Exit {
@@ -559,7 +611,7 @@ fn finish_rows(
         count(total, "row"),
         count(usize::try_from(answer.documents).unwrap_or(usize::MAX), "document")
     );
-    close(answer, text, (total, shown), skipped, format, terminal)
+    close(answer, text, (total, shown), skipped, left_out, format, terminal)
 }
 
 fn close(
@@ -567,6 +619,7 @@ fn close(
     mut text: String,
     (total, shown): (usize, usize),
     skipped: usize,
+    left_out: &[String],
     format: Answers,
     terminal: &mut Terminal,
 ) -> Exit {
@@ -579,6 +632,7 @@ fn close(
     if skipped > 0 {
         text.push_str(&format!("; {} skipped by name", count(skipped, "file")));
     }
+    left_out.iter().for_each(|l| text.push_str(&format!("; {l}")));
     if !answer.unread.is_empty() {
         terminal
             .note(&format!("failed: {text}, but {} could not be read", count(answer.unread.len(), "record")));

@@ -1,14 +1,18 @@
 //! `rulepack replay`: what the rules would have alerted on.
 
 use super::Exit;
+use super::input::{InputFlags, left_out, usage};
 use super::pack::{RulesFlag, open};
 use super::progress::Progress;
+use super::report::{self, ReportFormat, Reports};
 use super::terminal::{Terminal, count, duration, thousands};
+use crate::diag::Diagnostic;
 use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Options};
 use crate::pack::CompiledRule;
+use crate::render::{AlertRow, Run};
 use crate::replay::decision::{quoted, shorten};
-use crate::replay::{Alert, Engine, Problem, ProblemKind, Report, RunRule, input, records};
+use crate::replay::{Alert, Engine, Problem, ProblemKind, Report, RunRule, records};
 use crate::trial::short;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -27,7 +31,8 @@ use std::time::{Duration, Instant};
 #[command(
     after_help = "Examples:\n  rulepack replay ~/logs/AWSLogs\n  rulepack replay -r severity:high trail.json.gz\n  \
 rulepack replay --rules ../other/rules --format ndjson logs/ > alerts.ndjson\n  \
-rulepack replay --history last-month/ this-week/"
+rulepack replay --history last-month/ this-week/\n  \
+rulepack replay --since 7d --account 111122223333 --region eu-west-1 AWSLogs/"
 )]
 pub struct ReplayArgs {
     #[command(flatten)]
@@ -35,6 +40,13 @@ pub struct ReplayArgs {
     /// How to answer
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Answers,
+    #[command(flatten)]
+    part: InputFlags,
+    /// What relative times count from, as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    now: Option<String>,
+    #[command(flatten)]
+    reports: Reports,
     /// Earlier logs: history for new-terms rules, no alerts
     #[arg(long, value_name = "PATH")]
     history: Vec<PathBuf>,
@@ -56,7 +68,12 @@ enum Answers {
     Text,
     Json,
     Ndjson,
+    Markdown,
+    Github,
 }
+
+/// The reports that have a form for alerts.
+const REPORTS: [ReportFormat; 3] = [ReportFormat::Json, ReportFormat::Markdown, ReportFormat::Github];
 
 /// What a replay takes for granted.
 const ASSUMPTIONS: [&str; 6] = [
@@ -70,6 +87,15 @@ const ASSUMPTIONS: [&str; 6] = [
 
 /// Runs the command.
 pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
+    let reports = args.reports.clone().here();
+    if let Err(exit) = reports.only(&REPORTS, "replay", terminal) {
+        return exit;
+    }
+    let selection = match super::now(args.now.as_deref()).and_then(|now| args.part.selection(now)) {
+        Ok(selection) => selection,
+        Err(why) => return usage(&why, terminal),
+    };
+    let here = std::env::current_dir().ok();
     let opened = match open(&args.rules.rules, terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
@@ -83,42 +109,111 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
         }
         paths.push(PathBuf::from(&opened.pack.config.fixtures));
     }
+    // paths count from where the command was started, not from the pack that it has entered
+    let mut history = args.history.clone();
+    if let Some(here) =
+        here.filter(|h| !args.input.is_empty() && std::env::current_dir().is_ok_and(|now| now != *h))
+    {
+        for path in paths.iter_mut().chain(&mut history).filter(|p| p.as_os_str() != "-") {
+            *path = here.join(&*path);
+        }
+    }
     let compiled = opened.compile();
     let unreadable: Vec<String> =
         opened.files().iter().filter(|f| f.rule.is_none()).map(|f| f.name.clone()).collect();
     let runnable: Vec<RunRule> = compiled.iter().filter_map(RunRule::of).collect();
-    let mut engine = Engine::new(runnable, Converter::new(Options::default()));
+    let sample = selection.sample;
+    let mut engine = Engine::with(runnable, Converter::new(Options::default()), selection);
     if args.no_shortcuts {
         engine = engine.without_shortcuts();
     }
     let started = Instant::now();
     let bytes = Arc::new(AtomicU64::new(0));
-    let total = input::list(&paths).files.iter().map(|f| f.size).sum();
+    let total = engine.size(&paths, &history);
     let progress = Progress::bytes(total, &bytes, terminal);
-    let report = engine.run(&paths, &args.history, &bytes);
+    let report = engine.run(&paths, &history, &bytes);
     progress.finish();
     let took = started.elapsed();
     let not_run = not_run(&compiled, &unreadable);
+    let left_out = left_out(report.pruned, report.outside, report.duplicates, sample);
+    let summary = |engine: &Engine, report: &Report, took, terminal: &mut Terminal, aside| {
+        summary(engine, report, &not_run, &left_out, took, terminal, aside)
+    };
+    let json = || report_json(&engine, &report, &compiled, &not_run, sample);
+    let bad = !report.complete() || not_run.iter().any(|(_, _, error)| *error);
+    let exit =
+        if bad || (args.fail_on_alert && !report.alerts.is_empty()) { Exit::Findings } else { Exit::Fine };
+    let run =
+        as_run(&engine, &report, &not_run, &left_out, exit == Exit::Findings, took, reports.show_values);
     match args.format {
         Answers::Ndjson => {
             for alert in &report.alerts {
                 terminal.line(&alert_json(&engine, alert).to_string());
             }
-            summary(&engine, &report, &not_run, took, terminal, true);
+            summary(&engine, &report, took, terminal, true);
         }
         Answers::Json => {
-            terminal.line(&report_json(&engine, &report, &compiled, &not_run).to_string());
-            summary(&engine, &report, &not_run, took, terminal, true);
+            terminal.line(&json().to_string());
+            summary(&engine, &report, took, terminal, true);
+        }
+        Answers::Markdown | Answers::Github => {
+            let format =
+                if args.format == Answers::Markdown { ReportFormat::Markdown } else { ReportFormat::Github };
+            report::print(format, &run, &json, terminal);
+            summary(&engine, &report, took, terminal, true);
         }
         Answers::Text => {
             if args.show_alerts {
                 print_alerts(&engine, &report, terminal);
             }
-            summary(&engine, &report, &not_run, took, terminal, false);
+            summary(&engine, &report, took, terminal, false);
         }
     }
-    let bad = !report.complete() || not_run.iter().any(|(_, _, error)| *error);
-    if bad || (args.fail_on_alert && !report.alerts.is_empty()) { Exit::Findings } else { Exit::Fine }
+    reports.write(&run, &json, exit, terminal)
+}
+
+/// The replay as reports have it: alerts by rule; what could not be read is a finding.
+fn as_run(
+    engine: &Engine,
+    report: &Report,
+    not_run: &[(String, String, bool)],
+    left_out: &[String],
+    failed: bool,
+    took: Duration,
+    show_values: bool,
+) -> Run<'static> {
+    let finding = |p: &Problem| {
+        // a parser's message may hold a piece of the event
+        let message = if show_values { p.message.as_str() } else { p.code.info().title };
+        let source = Arc::new(crate::source::Source::new(p.file.as_str(), ""));
+        let d = Diagnostic::new(p.code, message).in_source(&source);
+        if p.place.is_empty() { d } else { d.note(p.place.clone()) }
+    };
+    let alerts = counts(engine, report)
+        .into_iter()
+        .map(|(rule, n, last)| AlertRow {
+            rule: rule.name.clone(),
+            severity: rule.severity.clone(),
+            alerts: n,
+            last: last.map_or_else(String::new, moment),
+        })
+        .collect();
+    let mut remarks: Vec<String> =
+        remarks(engine, report, not_run).iter().map(|r| r.trim_start().to_owned()).collect();
+    remarks.extend(left_out.iter().cloned());
+    let verdict = verdict(report, not_run, took);
+    Run {
+        command: "replay",
+        failed,
+        verdict: verdict.first().cloned().unwrap_or_default(),
+        steps: Vec::new(),
+        findings: report.problems.iter().map(finding).collect(),
+        rules: Vec::new(),
+        cases: &[],
+        alerts,
+        remarks,
+        show_values,
+    }
 }
 
 /// Rules that were not run: name, reason, whether an error of theirs is the reason.
@@ -150,6 +245,7 @@ fn summary(
     engine: &Engine,
     report: &Report,
     not_run: &[(String, String, bool)],
+    left_out: &[String],
     took: Duration,
     terminal: &mut Terminal,
     aside: bool,
@@ -167,11 +263,25 @@ fn summary(
         lines.push(String::new());
         lines.extend(per_rule(engine, report));
         lines.extend(remarks(engine, report, not_run));
+        lines.extend(left_out.iter().map(|l| format!("           {l}")));
         lines.push(String::new());
     }
     if terminal.verbose {
         lines.extend(ASSUMPTIONS.iter().map(|a| format!("assumed: {a}")));
     }
+    lines.extend(verdict(report, not_run, took));
+    for line in lines {
+        if aside {
+            terminal.remark(&line);
+        } else {
+            terminal.line(&line);
+        }
+    }
+}
+
+/// The verdict, and after a failure what went wrong and what to do next.
+fn verdict(report: &Report, not_run: &[(String, String, bool)], took: Duration) -> Vec<String> {
+    let mut lines = Vec::new();
     let alerting: std::collections::BTreeSet<usize> = report.alerts.iter().map(|a| a.rule).collect();
     let alerts = if report.alerts.is_empty() {
         "no alert".to_owned()
@@ -221,13 +331,7 @@ fn summary(
             lines.push(format!("        rulepack validate {name}"));
         }
     }
-    for line in lines {
-        if aside {
-            terminal.remark(&line);
-        } else {
-            terminal.line(&line);
-        }
-    }
+    lines
 }
 
 fn records_of(report: &Report) -> String {
@@ -244,7 +348,8 @@ fn problem_line(p: &Problem) -> String {
     }
 }
 
-fn per_rule(engine: &Engine, report: &Report) -> Vec<String> {
+/// The rules that alerted, the severest first: how often, and when last.
+fn counts<'e>(engine: &'e Engine, report: &Report) -> Vec<(&'e RunRule, usize, Option<Nanos>)> {
     let mut counts: BTreeMap<usize, (usize, Option<Nanos>)> = BTreeMap::new();
     for alert in &report.alerts {
         let entry = counts.entry(alert.rule).or_default();
@@ -260,9 +365,14 @@ fn per_rule(engine: &Engine, report: &Report) -> Vec<String> {
         })
         .collect();
     rows.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
-    let width = rows.iter().map(|r| r.1.name.len()).max().unwrap_or(0);
+    rows.into_iter().map(|(_, rule, n, last)| (rule, n, last)).collect()
+}
+
+fn per_rule(engine: &Engine, report: &Report) -> Vec<String> {
+    let rows = counts(engine, report);
+    let width = rows.iter().map(|r| r.0.name.len()).max().unwrap_or(0);
     rows.iter()
-        .map(|(_, rule, n, last)| {
+        .map(|(rule, n, last)| {
             let last = last.map_or(String::new(), |t| format!("   last {}", moment(t)));
             let over = if *n as u64 > rule.max_signals {
                 format!("   over max_signals ({}) if they came in one run", rule.max_signals)
@@ -387,6 +497,7 @@ fn report_json(
     report: &Report,
     compiled: &[CompiledRule],
     not_run: &[(String, String, bool)],
+    sample: Option<u64>,
 ) -> Value {
     let rules: Vec<Value> = engine
         .rules()
@@ -421,8 +532,15 @@ fn report_json(
             "records": report.records,
             "from": report.times.map(|t| date::format(t.0)),
             "to": report.times.map(|t| date::format(t.1)),
+            "one_of": sample.unwrap_or(1),
         },
-        "skipped": { "files_by_name": report.skipped_files, "records_of_another_kind": report.foreign },
+        "skipped": {
+            "files_by_name": report.skipped_files,
+            "records_of_another_kind": report.foreign,
+            "paths_outside": report.pruned,
+            "events_outside": report.outside,
+            "duplicates": report.duplicates,
+        },
         "problems": problems,
         "complete": report.complete(),
         "assumptions": ASSUMPTIONS,

@@ -2,9 +2,12 @@
 
 use super::Exit;
 use super::pack::{Opened, Selection, open};
+use super::report::{self, ReportFormat, Reports};
 use super::terminal::{Terminal, count, duration};
-use crate::diag::{Code, Diagnostic, Severity};
-use crate::pack::CompiledRule;
+use super::{accept, memory};
+use crate::diag::{Diagnostic, Severity};
+use crate::pack::{CompiledRule, TestFile};
+use crate::render::Run;
 use crate::replay::decision::Line;
 use crate::trial::{self, CaseResult, Outcome, Results};
 use clap::{Args, ValueEnum};
@@ -17,26 +20,47 @@ use std::time::Instant;
 /// why. A `todo` case is a known gap: it must fail, and is an error once it passes.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack test\n  rulepack test aws/iam/saml_provider_updated\n  \
-rulepack test --format github")]
+rulepack test --failed\n  rulepack test --accept aws/iam/saml_provider_updated\n  \
+rulepack test --format github --report junit=tests.xml")]
 pub struct TestArgs {
     #[command(flatten)]
     selection: Selection,
     /// How to answer
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Answers,
-    /// Write today's outcome into the tests (not supported yet)
+    /// Write today's outcome into the tests, and show the difference
     #[arg(long)]
     accept: bool,
-    /// Only the cases that failed last (not supported yet)
+    /// Only the cases that failed last
     #[arg(long)]
     failed: bool,
+    #[command(flatten)]
+    reports: Reports,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Answers {
     Text,
     Json,
+    Markdown,
     Github,
+    Gitlab,
+    Sarif,
+    Junit,
+}
+
+impl Answers {
+    fn report(self) -> Option<ReportFormat> {
+        Some(match self {
+            Answers::Text => return None,
+            Answers::Json => ReportFormat::Json,
+            Answers::Markdown => ReportFormat::Markdown,
+            Answers::Github => ReportFormat::Github,
+            Answers::Gitlab => ReportFormat::Gitlab,
+            Answers::Sarif => ReportFormat::Sarif,
+            Answers::Junit => ReportFormat::Junit,
+        })
+    }
 }
 
 /// What the tests gave.
@@ -47,6 +71,8 @@ pub struct Tested {
     pub found: Vec<Diagnostic>,
     /// Rules without a case.
     pub untested: Vec<String>,
+    /// The test files, all their cases included.
+    pub files: Vec<TestFile>,
 }
 
 impl Tested {
@@ -61,14 +87,16 @@ impl Tested {
     }
 }
 
-/// Runs the tests of compiled rules.
-pub fn run_tests(opened: &Opened, rules: &[CompiledRule]) -> Tested {
+/// Runs the tests of compiled rules; of those cases only that `wanted` says, by rule and case.
+pub fn run_tests(opened: &Opened, rules: &[CompiledRule], wanted: &dyn Fn(&str, &str) -> bool) -> Tested {
     let files = opened.files();
     let (tests, mut found) = opened.pack.tests(&files);
     found.extend(tests.iter().flat_map(|t| t.diagnostics.iter().cloned()));
     crate::diag::sort(&mut found);
     let fixtures = opened.pack.shown(&opened.pack.config.fixtures);
-    let results = trial::run(rules, &tests, &fixtures);
+    let mut run: Vec<TestFile> = tests.clone();
+    run.iter_mut().for_each(|t| t.cases.retain(|c| wanted(&t.name, &c.name)));
+    let results = trial::run(rules, &run, &fixtures);
     let untested = rules
         .iter()
         .filter(|r| {
@@ -76,33 +104,63 @@ pub fn run_tests(opened: &Opened, rules: &[CompiledRule]) -> Tested {
         })
         .map(|r| r.rule.name.clone())
         .collect();
-    Tested { results, found, untested }
+    Tested { results, found, untested, files: tests }
 }
 
 /// Runs the command.
 pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
-    for (given, flag) in [(args.accept, "--accept"), (args.failed, "--failed")] {
-        if given {
-            terminal.complain(&Diagnostic::new(Code::RP9001, format!("`{flag}` is not supported yet")));
-            return Exit::Findings;
-        }
-    }
+    let reports = args.reports.here();
     let opened = match open(&args.selection.all(), terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
     };
+    let last = memory::read(&opened);
+    if args.failed && last.is_empty() {
+        terminal.line("ok: no case failed last");
+        return Exit::Fine;
+    }
     let started = Instant::now();
-    let rules = opened.compile();
-    let tested = run_tests(&opened, &rules);
+    let mut rules = opened.compile();
+    if args.failed {
+        rules.retain(|r| last.iter().any(|(rule, _)| *rule == r.rule.name));
+    }
+    let wanted = |rule: &str, case: &str| !args.failed || last.contains(&(rule.to_owned(), case.to_owned()));
+    let tested = run_tests(&opened, &rules, &wanted);
     let took = started.elapsed();
+    if args.failed
+        && tested.results.cases.is_empty()
+        && tested.results.not_run.is_empty()
+        && tested.errors() == 0
+    {
+        terminal.line("ok: no case that failed last is there any more, or selected");
+        return Exit::Fine;
+    }
+    memory::write(&opened, &tested.results, terminal);
+    if args.accept {
+        return accept::run(&opened, &tested, terminal);
+    }
     let failed = tested.bad() + broken_rules(&tested, &rules).len();
-    match args.format {
-        Answers::Json => terminal.line(&as_json(&tested).to_string()),
-        Answers::Github => {
-            terminal.findings(&tested.found, crate::render::Format::Github);
-            annotate_failures(&tested, terminal);
+    let not_run = not_run_lines(&tested, &rules);
+    let verdict = verdict(&tested, failed, took, opened.pack.config.tests.as_str());
+    let json = || as_json(&tested);
+    let run = Run {
+        command: "test",
+        failed: failed > 0,
+        verdict: verdict.first().cloned().unwrap_or_default(),
+        steps: Vec::new(),
+        findings: tested.found.clone(),
+        rules: Vec::new(),
+        cases: &tested.results.cases,
+        alerts: Vec::new(),
+        remarks: not_run.clone(),
+        show_values: reports.show_values,
+    };
+    match args.format.report() {
+        Some(format) => {
+            report::print(format, &run, &json, terminal);
+            not_run.iter().chain(&verdict).for_each(|l| terminal.remark(l));
         }
-        Answers::Text => {
+        None => {
             terminal.findings(&tested.found, crate::render::Format::Text);
             if terminal.verbose {
                 for case in tested.results.cases.iter().filter(|c| !c.outcome.is_bad()) {
@@ -111,21 +169,14 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
                 }
             }
             print_failures(&tested, terminal);
+            not_run.iter().chain(&verdict).for_each(|l| terminal.line(l));
+            if tested.results.count(|o| matches!(o, Outcome::Failed(_))) > 0 {
+                terminal.line("        rulepack test --accept      writes the new outcome into the tests, for you to review");
+            }
         }
     }
-    let not_run = not_run_lines(&tested, &rules);
-    if args.format == Answers::Text {
-        not_run.iter().for_each(|l| terminal.line(l));
-    } else {
-        not_run.iter().for_each(|l| terminal.remark(l));
-    }
-    let verdict = verdict(&tested, failed, took, opened.pack.config.tests.as_str());
-    if args.format == Answers::Text {
-        verdict.iter().for_each(|l| terminal.line(l))
-    } else {
-        verdict.iter().for_each(|l| terminal.remark(l))
-    }
-    if failed > 0 { Exit::Findings } else { Exit::Fine }
+    let exit = if failed > 0 { Exit::Findings } else { Exit::Fine };
+    reports.write(&run, &json, exit, terminal)
 }
 
 /// Rules with tests that were not run because of their own errors.
@@ -214,13 +265,6 @@ pub fn print_failures(tested: &Tested, terminal: &mut Terminal) {
     }
 }
 
-/// The failed cases as annotations.
-pub fn annotate_failures(tested: &Tested, terminal: &mut Terminal) {
-    for case in tested.results.cases.iter().filter(|c| c.outcome.is_bad()) {
-        terminal.line(&annotation(case));
-    }
-}
-
 fn print_case(c: &CaseResult, terminal: &mut Terminal) {
     terminal.line(&format!("FAIL  {} · {}", c.rule, c.case));
     terminal.line(&format!("  --> {}:{}", c.file, c.line));
@@ -268,24 +312,6 @@ pub fn decision(lines: &[Line], terminal: &mut Terminal) {
             None => terminal.line(&format!("    {word}  {clause}")),
         }
     }
-}
-
-fn annotation(c: &CaseResult) -> String {
-    let text = match &c.outcome {
-        Outcome::Failed(f) => f.summary.clone(),
-        Outcome::TodoPasses(todo) => format!("the known gap {todo} is closed; take `todo` out of the case"),
-        Outcome::Broken(why) => format!("could not be judged: {why}"),
-        Outcome::Passed | Outcome::Todo(_) => String::new(),
-    };
-    let text = text.replace('%', "%25").replace('\n', "%0A");
-    format!(
-        "::error file={},line={},title={}%3A failed test::{} · {}: {text}",
-        c.file,
-        c.line,
-        Code::RP0708,
-        c.rule,
-        c.case
-    )
 }
 
 /// The cases and findings as one document.

@@ -1,14 +1,15 @@
 //! `rulepack validate`: checks rules on every stack of the pack.
 
 use super::Exit;
-use super::pack::{FindingFormat, Opened, Selection, open};
+use super::pack::{Opened, Selection, open};
+use super::report::{self, ReportFormat, Reports};
 use super::terminal::{Terminal, count};
-use crate::diag::{Diagnostic, Safety, Severity};
-use crate::lint::{self, Validation};
-use crate::render;
-use clap::Args;
+use crate::diag::{Code, Diagnostic, Safety, Severity};
+use crate::lint::{self, Baseline, Validation};
+use crate::render::{self, Format, Run};
+use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Check rules on every stack of the pack
 ///
@@ -16,7 +17,8 @@ use std::collections::BTreeMap;
 /// its place, with a code that `rulepack explain` knows.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack validate\n  rulepack validate aws/iam/group_deleted\n  \
-rulepack validate --fix severity:high\n  rulepack validate --format github\n  rulepack validate -r ../other/rules")]
+rulepack validate --fix severity:high\n  rulepack validate --format github --report sarif=rulepack.sarif\n  \
+rulepack validate --baseline\n  rulepack validate -r ../other/rules")]
 pub struct ValidateArgs {
     #[command(flatten)]
     selection: Selection,
@@ -25,33 +27,98 @@ pub struct ValidateArgs {
     fix: bool,
     /// How to answer
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: FindingFormat,
-    /// Only fail on new findings (not supported yet)
+    format: Answers,
+    /// Make today's findings known: from now on only new ones fail
     #[arg(long)]
     baseline: bool,
+    #[command(flatten)]
+    reports: Reports,
 }
 
-/// Checks the selected rules.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Answers {
+    /// For people
+    Text,
+    /// A line each
+    Concise,
+    /// One document
+    Json,
+    /// An object a line
+    Ndjson,
+    /// A page for a comment
+    Markdown,
+    /// Annotations of GitHub Actions
+    Github,
+    /// Code Quality of GitLab
+    Gitlab,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit's XML
+    Junit,
+}
+
+impl Answers {
+    /// The report that it is, or else how findings are printed.
+    fn split(self) -> Result<ReportFormat, Format> {
+        match self {
+            Answers::Text => Err(Format::Text),
+            Answers::Concise => Err(Format::Concise),
+            Answers::Ndjson => Err(Format::Ndjson),
+            Answers::Json => Ok(ReportFormat::Json),
+            Answers::Markdown => Ok(ReportFormat::Markdown),
+            Answers::Github => Ok(ReportFormat::Github),
+            Answers::Gitlab => Ok(ReportFormat::Gitlab),
+            Answers::Sarif => Ok(ReportFormat::Sarif),
+            Answers::Junit => Ok(ReportFormat::Junit),
+        }
+    }
+}
+
+/// The file of known findings, as people see it.
+pub fn baseline_file(opened: &Opened) -> String {
+    let file = opened.pack.config.baseline.as_deref().unwrap_or(lint::DEFAULT_BASELINE);
+    opened.pack.shown(file)
+}
+
+/// The known findings; none where there is no file.
+fn read_baseline(opened: &Opened) -> Result<Option<Baseline>, Box<Diagnostic>> {
+    let file = opened.pack.config.baseline.as_deref().unwrap_or(lint::DEFAULT_BASELINE);
+    match std::fs::read(opened.pack.root.join(file)) {
+        Ok(bytes) => Baseline::read(&baseline_file(opened), &bytes).map(Some),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => {
+            let why = format!("the baseline cannot be read: {}", crate::replay::input::reason(&e));
+            let source = std::sync::Arc::new(crate::source::Source::new(baseline_file(opened), ""));
+            Err(Box::new(Diagnostic::new(Code::RP0715, why).in_source(&source)))
+        }
+    }
+}
+
+/// Checks the selected rules; what the baseline knows is left out.
 pub fn check(opened: &Opened) -> Validation {
-    lint::validate_at(&opened.pack, &opened.files(), super::now(None).ok())
+    let mut validated = lint::validate_at(&opened.pack, &opened.files(), super::now(None).ok());
+    match read_baseline(opened) {
+        Ok(None) => {}
+        Ok(Some(baseline)) => {
+            validated.compare(&baseline, &opened.pack, &baseline_file(opened), opened.is_whole());
+        }
+        Err(d) => validated.diagnostics.push(*d),
+    }
+    validated
 }
 
 /// Runs the command.
 pub fn run(args: ValidateArgs, terminal: &mut Terminal) -> Exit {
-    if args.baseline {
-        let d = Diagnostic::new(crate::diag::Code::RP9001, "`--baseline` is not supported yet");
-        terminal.complain(&d);
-        return Exit::Findings;
-    }
+    let reports = args.reports.here();
     let selectors = args.selection.all();
     let mut opened = match open(&selectors, terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
     };
-    let mut validated = check(&opened);
     let mut fixed = 0;
     if args.fix {
-        match fix(&validated.diagnostics) {
+        // known findings too: whoever asks for fixes wants them gone
+        match fix(&lint::validate(&opened.pack, &opened.files()).diagnostics) {
             Ok(0) => {}
             Ok(n) => {
                 fixed = n;
@@ -59,7 +126,6 @@ pub fn run(args: ValidateArgs, terminal: &mut Terminal) -> Exit {
                     Ok(o) => o,
                     Err(exit) => return exit,
                 };
-                validated = check(&opened);
             }
             Err(why) => {
                 terminal.note(&format!("error: {why}"));
@@ -67,33 +133,90 @@ pub fn run(args: ValidateArgs, terminal: &mut Terminal) -> Exit {
             }
         }
     }
+    if args.baseline {
+        return write_baseline(&opened, terminal);
+    }
+    let validated = check(&opened);
     let found = &validated.diagnostics;
-    let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
+    let errors = validated.count(Severity::Error);
     let exit = if errors > 0 { Exit::Findings } else { Exit::Fine };
     let verdict = verdict(&opened, &validated, fixed);
-    match args.format {
-        FindingFormat::Json => {
-            let mut out = render::diagnostics_json(found);
-            if let Some(map) = out.as_object_mut() {
-                map.insert(
-                    "summary".into(),
-                    json!({ "rules": validated.rules.len(), "errors": errors, "fixed": fixed, "verdict": verdict }),
-                );
-            }
-            terminal.line(&out.to_string());
+    let json = || {
+        let mut out = render::diagnostics_json(found);
+        if let Some(map) = out.as_object_mut() {
+            map.insert(
+                "summary".into(),
+                json!({
+                    "rules": validated.rules.len(),
+                    "errors": errors,
+                    "known": validated.known,
+                    "fixed": fixed,
+                    "verdict": verdict,
+                }),
+            );
         }
-        FindingFormat::Text | FindingFormat::Concise => {
-            terminal.findings(found, args.format.into());
-            if errors > 0 || !terminal.quiet || !found.is_empty() {
-                terminal.line(&verdict);
+        out
+    };
+    let run = Run {
+        command: "validate",
+        failed: errors > 0,
+        verdict: verdict.clone(),
+        steps: Vec::new(),
+        findings: found.clone(),
+        rules: report::checked_rules(&opened),
+        cases: &[],
+        alerts: Vec::new(),
+        remarks: Vec::new(),
+        show_values: reports.show_values,
+    };
+    match args.format.split() {
+        Ok(format) => {
+            report::print(format, &run, &json, terminal);
+            if format != ReportFormat::Json {
+                terminal.remark(&verdict);
             }
         }
-        _ => {
-            terminal.findings(found, args.format.into());
-            terminal.remark(&verdict);
+        Err(format) => {
+            terminal.findings(found, format);
+            match format {
+                Format::Ndjson => terminal.remark(&verdict),
+                _ if errors > 0 || !terminal.quiet || !found.is_empty() => terminal.line(&verdict),
+                _ => {}
+            }
         }
     }
-    exit
+    reports.write(&run, &json, exit, terminal)
+}
+
+/// Makes today's findings known.
+fn write_baseline(opened: &Opened, terminal: &mut Terminal) -> Exit {
+    let validated = lint::validate(&opened.pack, &opened.files());
+    let subject = |file: &str| lint::subject(&opened.pack, file);
+    let mut baseline = Baseline::of(&validated.diagnostics, &subject);
+    // one that cannot be read is written anew
+    let old = read_baseline(opened).ok().flatten();
+    if !opened.is_whole() {
+        let looked_at: BTreeSet<String> =
+            opened.files().iter().flat_map(|f| [f.name.clone(), f.file.clone()]).collect();
+        baseline.keep_others(old.clone().unwrap_or_default(), &looked_at);
+    }
+    let file = baseline_file(opened);
+    let path = opened.pack.config.baseline.as_deref().unwrap_or(lint::DEFAULT_BASELINE);
+    if let Err(why) = super::files::write(&opened.pack.root.join(path), baseline.to_text().as_bytes()) {
+        terminal.note(&format!("error: {file}: {why}"));
+        return Exit::Findings;
+    }
+    let change = match &old {
+        None => String::new(),
+        Some(old) => format!(" · {} new, {} gone", baseline.beyond(old), old.beyond(&baseline)),
+    };
+    terminal.line(&format!(
+        "ok: {} of {} {} known in {file}{change}",
+        count(baseline.len(), "finding"),
+        count(validated.files, "rule"),
+        if baseline.len() == 1 { "is" } else { "are" },
+    ));
+    Exit::Fine
 }
 
 fn verdict(opened: &Opened, v: &Validation, fixed: usize) -> String {
@@ -123,8 +246,23 @@ fn verdict(opened: &Opened, v: &Validation, fixed: usize) -> String {
         }
         let verb = if v.files == 1 { "is" } else { "are" };
         let stacks = count(opened.pack.config.stacks.len(), "stack");
-        format!("ok: {} {verb} valid on {stacks}", count(v.files, "rule"))
+        if v.known > 0 {
+            format!("ok: nothing new in {} on {stacks}", count(v.files, "rule"))
+        } else {
+            format!("ok: {} {verb} valid on {stacks}", count(v.files, "rule"))
+        }
     };
+    if v.known > 0 {
+        parts.push(format!("{} in {}", count(v.known, "known finding"), baseline_file(opened)));
+    }
+    let quiet = v.quietly_not_run();
+    if quiet > 0 {
+        let verb = if quiet == 1 { "is" } else { "are" };
+        parts.push(format!(
+            "{} {verb} not run because of errors that are known or allowed",
+            count(quiet, "rule")
+        ));
+    }
     std::iter::once(head).chain(parts).collect::<Vec<_>>().join(" · ")
 }
 

@@ -127,6 +127,9 @@ codes! {
     RP0710 710 Error "generated rule that Kibana would refuse";
     RP0711 711 Error "no pack here";
     RP0712 712 Note "exception list outside the pack";
+    RP0713 713 Error "severity that requires a test";
+    RP0714 714 Warning "baseline entry without a finding";
+    RP0715 715 Error "unreadable baseline";
     RP0716 716 Error "unusable field catalogue";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
@@ -169,6 +172,8 @@ codes! {
     RP1401 1401 Warning "exception that has ended or soon will";
     RP1402 1402 Warning "exception without a reason";
     RP1403 1403 Warning "exception that leaves no alert";
+    RP1501 1501 Warning "allowance without a finding";
+    RP1502 1502 Error "allowance without a reason or a known code";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

@@ -1,9 +1,13 @@
 //! Everything that `rulepack validate` has to say about a selection of rules: the findings of each,
 //! and, counted for the whole, what was not checked or will not run.
 
+mod allow;
+mod baseline;
 mod exceptions;
 mod secrets;
 mod sequence;
+
+pub use baseline::{Baseline, Compared, DEFAULT as DEFAULT_BASELINE, fingerprint};
 
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::date::Nanos;
@@ -20,6 +24,8 @@ pub struct Validation {
     /// Every finding, sorted by place, the levels of the configuration applied; those about the whole
     /// come last.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many findings more there are that the baseline makes known.
+    pub known: usize,
 }
 
 impl Validation {
@@ -44,6 +50,98 @@ impl Validation {
         let safe = |d: &&Diagnostic| d.fix.as_ref().is_some_and(|f| f.safety == crate::diag::Safety::Safe);
         self.diagnostics.iter().filter(safe).count()
     }
+
+    /// How many rules are not run because of errors of which none is shown: they are allowed, known, or no
+    /// errors by the configuration.
+    pub fn quietly_not_run(&self) -> usize {
+        let shown: BTreeSet<&str> = self
+            .diagnostics
+            .iter()
+            .filter(|d| d.severity == Severity::Error)
+            .filter_map(|d| d.source.as_ref())
+            .map(|s| s.name())
+            .collect();
+        let quiet = |r: &&CompiledRule| r.has_errors() && r.plan.is_none() && !shown.contains(r.rule.file());
+        self.rules.iter().filter(quiet).count()
+    }
+
+    /// Takes out what a baseline makes known, and says which of its entries nothing fits any more. `file` is
+    /// the baseline as people see it; with `whole`, all rules of the pack were looked at.
+    pub fn compare(&mut self, baseline: &Baseline, pack: &Pack, file: &str, whole: bool) {
+        let compared = baseline.compare(std::mem::take(&mut self.diagnostics), &|f| subject(pack, f));
+        self.diagnostics = compared.new;
+        self.known = compared.known;
+        let n = compared.stale.len();
+        if n == 0 || !whole {
+            return;
+        }
+        let fit = if n == 1 { "fits" } else { "fit" };
+        let entries = if n == 1 { "1 entry".to_owned() } else { format!("{n} entries") };
+        let mut d =
+            Diagnostic::new(Code::RP0714, format!("{entries} of the baseline {fit} no finding any more"))
+                .help("`rulepack validate --baseline` takes them out")
+                .in_source(&std::sync::Arc::new(crate::source::Source::new(file, "")));
+        for entry in compared.stale.iter().take(3) {
+            d = d.note(entry.clone());
+        }
+        if n > 3 {
+            d = d.note(format!("and {} more", n - 3));
+        }
+        if let Some(severity) = pack.config.level(d.code, d.severity, file) {
+            self.diagnostics.push(d.severity(severity));
+        }
+    }
+}
+
+/// What a finding in a file is about: the rule's name, or the file.
+pub fn subject(pack: &Pack, file: &str) -> String {
+    pack.files.iter().find(|f| f.file == file).map_or(file, |f| &f.name).to_owned()
+}
+
+/// Rules whose severity requires a test and that have no case.
+fn untested(pack: &Pack, rules: &[CompiledRule], selection: &[&RuleFile]) -> Vec<Diagnostic> {
+    const RANKS: [&str; 4] = ["low", "medium", "high", "critical"];
+    let rank = |severity: &str| RANKS.iter().position(|r| *r == severity);
+    let Some(from) = pack.config.tests_required_from.as_deref().and_then(rank) else { return Vec::new() };
+    let (tests, _) = pack.tests(selection);
+    // a test file with mistakes is no missing test
+    let tested: BTreeSet<&str> = tests
+        .iter()
+        .filter(|t| !t.cases.is_empty() || !t.diagnostics.is_empty())
+        .map(|t| t.name.as_str())
+        .collect();
+    let required = |r: &&CompiledRule| {
+        rank(r.rule.severity()).is_some_and(|s| s >= from) && !tested.contains(r.rule.name.as_str())
+    };
+    let finding = |r: &CompiledRule| {
+        let wanted = pack.config.tests_required_from.as_deref().unwrap_or_default();
+        Diagnostic::new(Code::RP0713, format!("a rule of severity `{}` needs a test", r.rule.severity()))
+            .at(r.rule.value_span("/rule/severity"), "")
+            .note(format!("`tests_required_from = \"{wanted}\"` in rulepack.toml"))
+            .help(format!("write {}/{}.toml", pack.shown(&pack.config.tests), r.rule.name))
+            .in_source(&r.rule.source)
+    };
+    rules.iter().filter(required).map(finding).collect()
+}
+
+/// Takes what comments in the rules allow out of findings that are sorted by place.
+fn without_allowed(rules: &[CompiledRule], found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let files: BTreeSet<&str> = rules.iter().map(|r| r.rule.file()).collect();
+    let mut by_file: BTreeMap<String, Vec<Diagnostic>> = BTreeMap::new();
+    let mut out = Vec::new();
+    for d in found {
+        match &d.source {
+            Some(source) if files.contains(source.name()) => {
+                by_file.entry(source.name().to_owned()).or_default().push(d);
+            }
+            _ => out.push(d),
+        }
+    }
+    for rule in rules {
+        let found = by_file.remove(rule.rule.file()).unwrap_or_default();
+        out.extend(allow::apply(&rule.rule.source, found));
+    }
+    out
 }
 
 /// Checks the rules of a selection.
@@ -62,7 +160,9 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
     }
     found.extend(rules.iter().flat_map(sequence::lints));
     found.extend(exceptions::findings(&pack.exceptions.files, now));
+    found.extend(untested(pack, &rules, selection));
     found.extend(secrets::check(pack, selection));
+    let mut found = without_allowed(&rules, found);
     crate::diag::sort(&mut found);
     found.extend(without_catalogue(pack, &rules));
     found.extend(not_supported(&rules));
@@ -72,7 +172,7 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
         Some(d)
     };
     let diagnostics = found.into_iter().filter_map(level).collect();
-    Validation { rules, files: selection.len(), diagnostics }
+    Validation { rules, files: selection.len(), diagnostics, known: 0 }
 }
 
 /// One finding for each dataset whose fields are not known.

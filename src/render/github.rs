@@ -1,6 +1,8 @@
 //! Findings as workflow commands of GitHub Actions.
 
-use crate::diag::{Diagnostic, Severity};
+use super::Run;
+use crate::diag::{Code, Diagnostic, Severity};
+use crate::trial::CaseResult;
 
 /// One annotation: `::error file=…,line=…,col=…,title=…::message`.
 pub fn annotation(d: &Diagnostic) -> String {
@@ -35,6 +37,23 @@ pub fn annotation(d: &Diagnostic) -> String {
         message.push_str(&format!("\nhelp: {help}"));
     }
     format!("::{command} {}::{}", properties.join(","), data(&message))
+}
+
+/// The annotations of a run: findings, then failed cases; a line each.
+pub fn annotations(run: &Run<'_>) -> Vec<String> {
+    let cases = run.failed_cases().map(|c| case(c, run.show_values));
+    run.findings.iter().map(annotation).chain(cases).collect()
+}
+
+fn case(c: &CaseResult, values: bool) -> String {
+    let text = c.outcome.sentence(values).unwrap_or_default();
+    format!(
+        "::error file={},line={},title={}::{}",
+        property(&c.file),
+        c.line,
+        property(&format!("{}: {}", Code::RP0708, Code::RP0708.info().title)),
+        data(&format!("{} · {}: {text}", c.rule, c.case))
+    )
 }
 
 fn data(text: &str) -> String {

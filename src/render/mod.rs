@@ -1,11 +1,21 @@
 //! How findings are shown. A format is a file of its own.
 
 mod github;
+mod gitlab;
 mod json;
+mod junit;
+mod markdown;
+mod run;
+mod sarif;
 mod text;
 
-pub use github::annotation;
+pub use github::{annotation, annotations};
+pub use gitlab::gitlab;
 pub use json::{diagnostic as diagnostic_json, diagnostics as diagnostics_json};
+pub use junit::junit;
+pub use markdown::markdown;
+pub use run::{AlertRow, CheckedRule, Run, Step};
+pub use sarif::sarif;
 pub use text::{Style, concise, diagnostic};
 
 /// The formats of findings.

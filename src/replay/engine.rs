@@ -3,11 +3,12 @@
 
 use super::decision::Decision;
 use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Outcome};
-use super::input::{self, InputFile};
+use super::input::{self, InputFile, Listing};
 use super::members::{MAX_MEMBERS, Member, Members};
 use super::newterms::{NewTerms, combinations, distinct};
 use super::prefilter::Prefilter;
 use super::records::{self, Record, Trouble, TroubleAt};
+use super::selection::{Admission, Selection};
 use crate::diag::Code;
 use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Needs};
@@ -199,6 +200,13 @@ pub struct Report {
     pub unseen: Vec<Vec<String>>,
     /// Per rule, whether some document was in one of its indices.
     pub in_index: Vec<bool>,
+    /// Files and folders that hold nothing of what was asked for, as their paths say.
+    pub pruned: usize,
+    /// Events outside of the span of time, the accounts or the regions that were asked for, less those that
+    /// no rule could match, which are not looked at.
+    pub outside: u64,
+    /// Matching CloudTrail records that had been read before and did not count again.
+    pub duplicates: u64,
 }
 
 impl Report {
@@ -227,6 +235,9 @@ pub struct Engine {
     prefixes: Vec<(Box<str>, usize)>,
     always: Vec<usize>,
     converter: Converter,
+    selection: Selection,
+    /// `cloud.account.id` and `cloud.region`, where the selection asks for them.
+    place_slots: Option<[usize; 2]>,
 }
 
 #[derive(Debug)]
@@ -243,6 +254,11 @@ const MAX_TERMS: usize = 1_000;
 impl Engine {
     /// Binds rules to a projection of the fields that they read.
     pub fn new(rules: Vec<RunRule>, converter: Converter) -> Engine {
+        Engine::with(rules, converter, Selection::default())
+    }
+
+    /// The same for a part of the input. History is not cut at its beginning.
+    pub fn with(rules: Vec<RunRule>, converter: Converter, selection: Selection) -> Engine {
         let mut builder = ProjectionBuilder::default();
         let path = |p: &str| Access::Path(p.to_owned());
         let action_slot = builder.slot(&path("event.action"));
@@ -253,6 +269,9 @@ impl Engine {
         let stream_slots =
             ["data_stream.type", "data_stream.dataset", "event.dataset", "data_stream.namespace"]
                 .map(|name| builder.slot(&path(name)));
+        let place_slots = selection
+            .looks_at_events()
+            .then(|| ["cloud.account.id", "cloud.region"].map(|name| builder.slot(&path(name))));
         let mut bound = Vec::with_capacity(rules.len());
         let mut dispatch: FxHashMap<Box<str>, Vec<usize>> = FxHashMap::default();
         let mut prefixes = Vec::new();
@@ -312,7 +331,28 @@ impl Engine {
             prefixes,
             always,
             converter,
+            selection,
+            place_slots,
         }
+    }
+
+    /// The longest history of a rule: so much before the selection is read.
+    fn longest_history(&self) -> Nanos {
+        self.bound.iter().filter_map(|b| b.new_terms.as_ref()).map(|(_, history)| *history).max().unwrap_or(0)
+    }
+
+    /// How many bytes there are to read, for a progress display.
+    pub fn size(&self, paths: &[PathBuf], history: &[PathBuf]) -> u64 {
+        let (listing, earlier) = self.listings(paths, history);
+        listing.files.iter().chain(&earlier.files).map(|f| f.size).sum()
+    }
+
+    fn listings(&self, paths: &[PathBuf], history: &[PathBuf]) -> (Listing, Listing) {
+        let past = Selection { since: None, ..self.selection.clone() };
+        (
+            input::list_selected(paths, &self.selection, self.longest_history()),
+            input::list_selected(history, &past, 0),
+        )
     }
 
     /// Without prefilter and dispatch: every rule looks at every record, the whole of it is converted.
@@ -334,8 +374,7 @@ impl Engine {
     /// Runs all rules over files. Every record of `history` counts as seen by new-terms rules and alerts
     /// nothing. `bytes` counts what was read from disk, for a progress display.
     pub fn run(&self, paths: &[PathBuf], history: &[PathBuf], bytes: &Arc<AtomicU64>) -> Report {
-        let listing = input::list(paths);
-        let earlier = input::list(history);
+        let (listing, earlier) = self.listings(paths, history);
         let counts = self.counts();
         let mut total = Part::new(self, &counts);
         for (path, why) in listing.failed.into_iter().chain(earlier.failed) {
@@ -343,6 +382,7 @@ impl Engine {
             total.problem(ProblemKind::Unreadable, Code::RP0001, &file, String::new(), why);
         }
         total.report.skipped_files = listing.skipped;
+        total.report.pruned = listing.pruned;
         let work: Vec<(&InputFile, bool)> =
             listing.files.iter().map(|f| (f, false)).chain(earlier.files.iter().map(|f| (f, true))).collect();
         // parts are merged in the order of the files, so that the answer never depends on threads
@@ -522,6 +562,9 @@ impl Engine {
         records::split(
             reader,
             &mut |record| {
+                if !past && !self.selection.samples(record.text) {
+                    return;
+                }
                 let mut part = cell.borrow_mut();
                 part.report.records += 1;
                 events.read(&record, &mut |outcome| self.outcome(outcome, &record, name, past, &mut part));
@@ -541,7 +584,10 @@ impl Engine {
         match outcome {
             Outcome::Dropped(text) => {
                 self.note_index(Some(CLOUDTRAIL_INDEX), part);
-                if let Some(time) = event_time(text) {
+                if let Some(time) = event_time(text)
+                    && (self.place_slots.is_none()
+                        || self.selection.admits(raw_instant(time), None, None) == Admission::In)
+                {
                     part.raw_times = Some(match part.raw_times.take() {
                         None => (time.to_vec(), time.to_vec()),
                         Some((from, to)) if time < from.as_slice() => (time.to_vec(), to),
@@ -580,14 +626,28 @@ impl Engine {
         document: &Document,
         record: &Record<'_>,
         name: &str,
-        past: bool,
+        mut past: bool,
         part: &mut Part<'_>,
     ) {
+        let time = document.cell(self.time_slot).values.first().and_then(instant);
+        if let Some([account, region]) = self.place_slots {
+            let text = |slot| document.cell(slot).values.first().map(Scalar::text);
+            match self.selection.admits(time, text(account).as_deref(), text(region).as_deref()) {
+                Admission::In => {}
+                Admission::Early => {
+                    part.report.outside += u64::from(!past);
+                    past = true;
+                }
+                Admission::Out => {
+                    part.report.outside += 1;
+                    return;
+                }
+            }
+        }
         if !event.errors.is_empty() {
             part.report.conversion_errors += 1;
         }
-        let time = document.cell(self.time_slot).values.first().and_then(instant);
-        if let Some(t) = time {
+        if let Some(t) = time.filter(|_| !past || self.place_slots.is_none()) {
             let (from, to) = part.report.times.unwrap_or((t, t));
             part.report.times = Some((from.min(t), to.max(t)));
         }
@@ -605,6 +665,7 @@ impl Engine {
         candidates.sort_unstable();
         candidates.dedup();
         self.note_index(index.as_deref(), part);
+        let mut matched = false;
         for r in candidates {
             let (Some(rule), Some(bound)) = (self.rules.get(r), self.bound.get(r)) else { continue };
             if index.as_deref().is_some_and(|i| !bound.covers(i)) {
@@ -637,9 +698,12 @@ impl Engine {
                 match rule.plan.look(&row) {
                     Err(e) => failed(e, part),
                     Ok(Some(occurrence)) if !past => {
+                        let id = self.id_of(event, document, name, record);
+                        count_raw(&mut matched, event, &id, part);
                         let member = Member {
                             occurrence,
-                            id: self.id_of(event, document, name, record),
+                            id,
+                            raw: event.is_raw(),
                             time,
                             file: Arc::clone(part.name.get_or_insert_with(|| name.into())),
                             document: document.select(&bound.slots),
@@ -659,6 +723,9 @@ impl Engine {
                 Err(e) => failed(e, part),
                 Ok(true) => {
                     let id = self.id_of(event, document, name, record);
+                    if !past {
+                        count_raw(&mut matched, event, &id, part);
+                    }
                     let alert = || Alert {
                         rule: r,
                         time,
@@ -770,7 +837,7 @@ impl Engine {
         }
         for (r, (rule, members)) in self.rules.iter().zip(total.members).enumerate() {
             if rule.plan.is_grouped() {
-                let (alerts, trouble) = members.alerts(r, rule);
+                let (alerts, trouble) = members.alerts(r, rule, self.selection.keep_duplicates);
                 report.alerts.extend(alerts);
                 for message in trouble {
                     *report.problem_counts.entry(ProblemKind::Rule).or_default() += 1;
@@ -798,6 +865,16 @@ impl Engine {
                 &b.file,
             ))
         });
+        if !self.selection.keep_duplicates {
+            // the first copy counts; by the order above it does not depend on threads which one that is
+            report.duplicates = total.raw_ids.values().map(|n| u64::from(n.saturating_sub(1))).sum();
+            report.alerts.dedup_by(|later, earlier| {
+                let copy = |id: &String| total.raw_ids.get(id).is_some_and(|n| *n > 1);
+                (later.rule, &later.events, &later.group) == (earlier.rule, &earlier.events, &earlier.group)
+                    && later.time == earlier.time
+                    && later.events.iter().all(copy)
+            });
+        }
         report.problems.sort();
         report.unseen = self
             .rules
@@ -814,6 +891,13 @@ impl Engine {
             })
             .collect();
         report
+    }
+}
+
+/// Counts a CloudTrail record that some rule wants, once for all of its rules.
+fn count_raw(counted: &mut bool, event: &Event<'_>, id: &str, part: &mut Part<'_>) {
+    if event.is_raw() && !std::mem::replace(counted, true) {
+        *part.raw_ids.entry(id.to_owned()).or_default() += 1;
     }
 }
 
@@ -973,6 +1057,8 @@ struct Part<'e> {
     /// First and last `eventTime` of records that were dropped, as text: UTC texts of one form sort by time.
     raw_times: Option<(Vec<u8>, Vec<u8>)>,
     last_index: Option<Option<String>>,
+    /// How often each CloudTrail record that matched was read, by its id.
+    raw_ids: FxHashMap<String, u32>,
     /// The name of the file, once somebody has to remember it.
     name: Option<Arc<str>>,
     /// The evaluation time that history is measured from, where one is given.
@@ -999,6 +1085,7 @@ impl<'e> Part<'e> {
             seen: vec![FxHashSet::default(); n],
             raw_times: None,
             last_index: None,
+            raw_ids: FxHashMap::default(),
             name: None,
             at: None,
             now: None,
@@ -1049,6 +1136,10 @@ impl<'e> Part<'e> {
         mine.records += theirs.records;
         mine.foreign += theirs.foreign;
         mine.conversion_errors += theirs.conversion_errors;
+        mine.outside += theirs.outside;
+        for (id, n) in other.raw_ids {
+            *self.raw_ids.entry(id).or_default() += n;
+        }
         let raw = other.raw_times.and_then(|(from, to)| Some((raw_instant(&from)?, raw_instant(&to)?)));
         for times in [theirs.times, raw].into_iter().flatten() {
             let (from, to) = mine.times.unwrap_or(times);

@@ -38,6 +38,11 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
+    /// Whether it was converted from a raw CloudTrail record, rather than indexed somewhere.
+    pub fn is_raw(&self) -> bool {
+        matches!(self.body, Body::Tree(_))
+    }
+
     /// The document's cells.
     ///
     /// # Errors

@@ -1,13 +1,15 @@
 //! The input of replay, query and convert: which files, and their bytes, unpacked if need be. One of
 //! the few places below the command line that read files.
 
+use super::selection::Selection;
+use crate::es::date::Nanos;
 pub(crate) use crate::pack::files::reason;
 use flate2::bufread::MultiGzDecoder;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The names that a folder yields; each also with `.gz`.
 const EXTENSIONS: [&str; 4] = ["json", "jsonl", "ndjson", "log"];
@@ -37,6 +39,8 @@ pub struct Listing {
     pub skipped: usize,
     /// Paths that could not be looked at, and why.
     pub failed: Vec<(PathBuf, String)>,
+    /// Files and folders that hold nothing of what was asked for, as their paths say.
+    pub pruned: usize,
 }
 
 fn is_event_file(path: &Path) -> bool {
@@ -47,6 +51,12 @@ fn is_event_file(path: &Path) -> bool {
 
 /// Lists the files of files and folders; folders are walked, links inside them are not followed.
 pub fn list(paths: &[PathBuf]) -> Listing {
+    list_selected(paths, &Selection::default(), 0)
+}
+
+/// Lists the files that may hold something of a selection; those that were named by themselves always may.
+/// `earlier` nanoseconds before its beginning are read too.
+pub fn list_selected(paths: &[PathBuf], selection: &Selection, earlier: Nanos) -> Listing {
     let mut out = Listing::default();
     for path in paths {
         if path.as_os_str() == "-" {
@@ -55,18 +65,26 @@ pub fn list(paths: &[PathBuf]) -> Listing {
         }
         match fs::metadata(path) {
             Err(e) => out.failed.push((path.clone(), reason(&e))),
-            Ok(m) if m.is_dir() => walk(path, &mut out),
+            Ok(m) if m.is_dir() => walk(path, selection, earlier, &mut out),
             Ok(m) => out.files.push(InputFile { path: path.clone(), size: m.len() }),
         }
     }
     out
 }
 
-fn walk(root: &Path, out: &mut Listing) {
+fn walk(root: &Path, selection: &Selection, earlier: Nanos, out: &mut Listing) {
+    let everything = !selection.looks_at_events();
+    let pruned = Arc::new(AtomicUsize::new(0));
+    let (counter, chosen) = (Arc::clone(&pruned), selection.clone());
     let walker = ignore::WalkBuilder::new(root)
         .standard_filters(false)
         .follow_links(false)
         .sort_by_file_path(Path::cmp)
+        .filter_entry(move |entry| {
+            let keep = everything || chosen.may_hold(entry.path(), earlier);
+            counter.fetch_add(usize::from(!keep), Ordering::Relaxed);
+            keep
+        })
         .build();
     for entry in walker {
         match entry {
@@ -79,6 +97,7 @@ fn walk(root: &Path, out: &mut Listing) {
             Ok(_) => out.skipped += 1,
         }
     }
+    out.pruned += pruned.load(Ordering::Relaxed);
 }
 
 struct Counted<R> {

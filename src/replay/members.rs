@@ -11,6 +11,7 @@ use crate::plan::join::{KeyValue, Tuple};
 use crate::plan::sequence::{self, MAX_OPEN};
 use crate::plan::{Occurrence, Row};
 use crate::value::Document;
+use rustc_hash::FxHashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Member {
     pub occurrence: Occurrence,
     pub id: String,
+    /// Whether it is a CloudTrail record, of which only the first copy counts.
+    pub raw: bool,
     /// `@timestamp`.
     pub time: Option<Nanos>,
     pub file: Arc<str>,
@@ -65,7 +68,7 @@ impl Members {
     }
 
     /// The alerts of a rule, and what kept it from finding all of them.
-    pub fn alerts(mut self, rule: usize, run: &RunRule) -> (Vec<Alert>, Vec<String>) {
+    pub fn alerts(mut self, rule: usize, run: &RunRule, keep_duplicates: bool) -> (Vec<Alert>, Vec<String>) {
         let count = self.count.load(Ordering::Relaxed);
         if count > self.room {
             let message = format!(
@@ -74,6 +77,10 @@ impl Members {
                 run.name, self.room
             );
             return (Vec::new(), vec![message]);
+        }
+        if !keep_duplicates {
+            let mut known = FxHashSet::default();
+            self.list.retain(|m| !m.raw || known.insert((m.id.clone(), m.time)));
         }
         // equals keep the order of the files
         self.list.sort_by(|a, b| sequence::order(&a.occurrence, &b.occurrence));
@@ -167,6 +174,7 @@ mod tests {
                 matches: vec![Match { item: 0, keys: vec![Vec::new().into()] }],
             },
             id: String::new(),
+            raw: false,
             time: None,
             file: "f".into(),
             document: Document::default(),
@@ -192,7 +200,7 @@ mod tests {
             index: Vec::new(),
             max_signals: 100,
         };
-        let (alerts, trouble) = a.alerts(0, &run);
+        let (alerts, trouble) = a.alerts(0, &run, false);
         assert!(alerts.is_empty());
         assert!(trouble[0].starts_with("x/y: the items of the query match 4 times"), "{trouble:?}");
     }

@@ -10,7 +10,9 @@ pub mod newterms;
 pub mod prefilter;
 pub mod query;
 pub mod records;
+pub mod selection;
 pub mod table;
 
 pub use engine::{Alert, Engine, Evidence, Examined, Problem, ProblemKind, Report, RunRule};
 pub use members::MAX_MEMBERS;
+pub use selection::Selection;

@@ -4,13 +4,14 @@
 use super::events::{Body, Event, EventReader, Outcome};
 use super::input::{self, InputFile};
 use super::records;
+use super::selection::{Admission, Recent, Selection};
 use crate::es::{self, date};
 use crate::lang::cloudtrail::{Converter, Needs};
 use crate::lang::{Analysis, Language, Settings, Shape, analyze, eql};
 use crate::plan::join::{KeyValue, Tuple};
 use crate::plan::{Occurrence, Plan, Row, RunError, sequence};
 use crate::schema::{Inference, Layer, Schema, Version, aws_cloudtrail, ecs};
-use crate::value::{Access, ProjectionBuilder, Scalar};
+use crate::value::{Access, Document, ProjectionBuilder, Scalar};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -63,6 +64,8 @@ pub struct Request<'a> {
     pub sources: &'a [Source],
     /// How much of the answer is wanted.
     pub limits: Limits,
+    /// Which of them count.
+    pub selection: Selection,
 }
 
 /// How much of an answer is wanted.
@@ -135,6 +138,10 @@ pub struct Answer {
     pub forgotten: u64,
     /// How many documents were looked at.
     pub documents: u64,
+    /// Documents outside of the span of time, the accounts or the regions that were asked for.
+    pub outside: u64,
+    /// CloudTrail records that had been found before and did not count again.
+    pub duplicates: u64,
     /// What could not be read.
     pub unread: Vec<Unread>,
     /// A failure while running: no answer is given.
@@ -205,20 +212,27 @@ fn group(
     let mut found: Vec<(Place, Occurrence)> = Vec::new();
     let mut builder = ProjectionBuilder::default();
     let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+    let mut gate = Gate::new(&request.selection, &mut builder);
     let projection = builder.build();
     let mut bad = Vec::new();
     let mut matches = 0;
     let (documents, failed) = (&mut answer.documents, &mut answer.failed);
     answer.unread = each(request, converter, &Needs::all(), bytes, None, &mut |event, name, place| {
-        *documents += 1;
         let document = match event.project(&projection) {
             Ok(d) => d,
             Err(e) => {
+                *documents += 1;
                 bad.push(Unread { place: format!("{name}, record {}", place.1), message: e.to_string() });
                 return;
             }
         };
+        if !gate.admits(&document) {
+            return;
+        }
+        *documents += 1;
         match plan.look(&Row { fields: &plan.fields, document: &document, slots: &slots }) {
+            Ok(Some(_)) if gate.drops_copies(&event) && gate.repeats(&event, &id_of(&event, name, place)) => {
+            }
             Ok(Some(occurrence)) if matches <= MAX_MATCHES => {
                 matches += occurrence.weight();
                 found.push((place, occurrence));
@@ -230,6 +244,7 @@ fn group(
         }
     });
     answer.unread.extend(bad);
+    (answer.outside, answer.duplicates) = (gate.outside, gate.duplicates);
     if matches > MAX_MATCHES {
         let message = format!("its items match more than {MAX_MATCHES} times; narrow them, or look at less");
         answer.failed.get_or_insert(RunError(message));
@@ -278,12 +293,64 @@ fn group(
         .collect();
 }
 
+/// Which documents count, and what did not.
+pub(super) struct Gate<'a> {
+    selection: &'a Selection,
+    /// `@timestamp`, `cloud.account.id` and `cloud.region`, where the selection asks for them.
+    slots: Option<[usize; 3]>,
+    recent: Recent,
+    pub outside: u64,
+    pub duplicates: u64,
+}
+
+impl<'a> Gate<'a> {
+    pub fn new(selection: &'a Selection, builder: &mut ProjectionBuilder) -> Gate<'a> {
+        let slots = selection.looks_at_events().then(|| {
+            ["@timestamp", "cloud.account.id", "cloud.region"]
+                .map(|p| builder.slot(&Access::Path(p.to_owned())))
+        });
+        Gate { selection, slots, recent: Recent::default(), outside: 0, duplicates: 0 }
+    }
+
+    /// Whether a document is within what was asked for.
+    pub fn admits(&mut self, document: &Document) -> bool {
+        let Some([time, account, region]) = self.slots else { return true };
+        let first = |slot| document.cell(slot).values.first();
+        let (account, region) = (first(account).map(Scalar::text), first(region).map(Scalar::text));
+        let time = first(time).and_then(instant);
+        let inside = self.selection.admits(time, account.as_deref(), region.as_deref()) == Admission::In;
+        self.outside += u64::from(!inside);
+        inside
+    }
+
+    /// Whether a second copy of such an event would not count.
+    pub fn drops_copies(&self, event: &Event<'_>) -> bool {
+        event.is_raw() && !self.selection.keep_duplicates
+    }
+
+    /// Whether an event is a CloudTrail record that came before and does not count again.
+    pub fn repeats(&mut self, event: &Event<'_>, id: &str) -> bool {
+        let repeats = self.drops_copies(event) && self.recent.seen(id);
+        self.duplicates += u64::from(repeats);
+        repeats
+    }
+}
+
+/// The id of a document.
+pub(super) fn id_of(event: &Event<'_>, name: &str, place: Place) -> String {
+    event.id.clone().unwrap_or_else(|| id_in(&event.tree().unwrap_or_default(), name, place))
+}
+
+/// The id that a document names, or its place.
+fn id_in(tree: &Value, name: &str, place: Place) -> String {
+    let own = tree.pointer("/event/id").or_else(|| tree.get("_id")).and_then(Value::as_str);
+    own.map_or_else(|| format!("{name}:{}", place.1), str::to_owned)
+}
+
 /// A document as the answer shows it.
 fn hit(event: &Event<'_>, name: &str, place: Place) -> Option<Hit> {
     let source = event.tree().ok()?;
-    let own = source.pointer("/event/id").or_else(|| source.get("_id")).and_then(Value::as_str);
-    let id =
-        event.id.clone().or_else(|| own.map(str::to_owned)).unwrap_or_else(|| format!("{name}:{}", place.1));
+    let id = event.id.clone().unwrap_or_else(|| id_in(&source, name, place));
     Some(Hit { id, index: event.index.clone(), source, time: None, tiebreaker: None, place })
 }
 
@@ -337,7 +404,8 @@ pub(super) fn each(
         records::split(
             &mut opened,
             &mut |record| {
-                if only.is_some_and(|only| !only.contains(&(number, record.number))) {
+                let wanted = only.is_none_or(|only| only.contains(&(number, record.number)));
+                if !wanted || !request.selection.samples(record.text) {
                     return;
                 }
                 let mut within = 0;
@@ -360,6 +428,13 @@ pub(super) fn each(
         );
     }
     unread.into_inner()
+}
+
+fn instant(scalar: &Scalar) -> Option<date::Nanos> {
+    match scalar {
+        Scalar::Int(ms) => Some(date::from_millis(*ms)),
+        other => date::parse_value(&other.text()),
+    }
 }
 
 /// Looks through the documents for the types of fields that nothing else gives.
@@ -441,20 +516,25 @@ fn evaluate(
     let tiebreaker =
         request.settings.tiebreaker_field.as_ref().map(|t| builder.slot(&Access::Path(t.clone())));
     let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+    let mut gate = Gate::new(&request.selection, &mut builder);
     let projection = builder.build();
     let mut failed = None;
     let mut hits = Vec::new();
     let mut documents = 0;
     let mut bad = Vec::new();
     answer.unread = each(request, converter, &Needs::all(), bytes, None, &mut |event, name, place| {
-        documents += 1;
         let document = match event.project(&projection) {
             Ok(d) => d,
             Err(e) => {
+                documents += 1;
                 bad.push(Unread { place: format!("{name}, record {}", place.1), message: e.to_string() });
                 return;
             }
         };
+        if !gate.admits(&document) {
+            return;
+        }
+        documents += 1;
         match plan.matches(&document, &slots) {
             Ok(false) => {}
             Err(e) => {
@@ -462,11 +542,11 @@ fn evaluate(
             }
             Ok(true) => {
                 let Some(hit) = hit(&event, name, place) else { return };
+                if gate.repeats(&event, &hit.id) {
+                    return;
+                }
                 hits.push(Hit {
-                    time: document.cell(time).values.first().and_then(|s| match s {
-                        Scalar::Int(ms) => Some(date::from_millis(*ms)),
-                        other => date::parse_value(&other.text()),
-                    }),
+                    time: document.cell(time).values.first().and_then(instant),
                     tiebreaker: tiebreaker.and_then(|t| document.cell(t).values.first().cloned()),
                     ..hit
                 });
@@ -475,6 +555,7 @@ fn evaluate(
     });
     answer.unread.extend(bad);
     answer.documents = documents;
+    (answer.outside, answer.duplicates) = (gate.outside, gate.duplicates);
     answer.hits = hits;
     answer.failed = failed;
 }

@@ -1,7 +1,7 @@
 //! One ES|QL query over documents of named indices, or over plain input that answers to any name.
 
-use super::events::Event;
-use super::query::{Catalogs, Place, Request, Source, Unread, each, look, schema};
+use super::query::{Catalogs, Gate, Request, Source, Unread, each, id_of, look, schema};
+use super::selection::Selection;
 use crate::lang::cloudtrail::{Converter, Needs, Options};
 use crate::lang::{Analysis, Index, Language, Settings, analyze};
 use crate::plan::Row;
@@ -29,6 +29,8 @@ pub struct TableRequest<'a> {
     pub indices: Vec<(String, Vec<Source>)>,
     /// Documents that answer to any name.
     pub plain: Vec<Source>,
+    /// Which of the documents count.
+    pub selection: Selection,
 }
 
 /// The answer.
@@ -44,6 +46,10 @@ pub struct TableAnswer {
     pub warnings: Vec<String>,
     /// How many documents were read.
     pub documents: u64,
+    /// Documents outside of the span of time, the accounts or the regions that were asked for.
+    pub outside: u64,
+    /// CloudTrail records that had been read before and did not count again.
+    pub duplicates: u64,
     /// What could not be read.
     pub unread: Vec<Unread>,
 }
@@ -78,6 +84,7 @@ pub fn run(request: &TableRequest<'_>, bytes: &Arc<AtomicU64>) -> TableAnswer {
         settings: Settings::default(),
         sources,
         limits: super::query::Limits::default(),
+        selection: request.selection.clone(),
     };
     for (name, sources) in &request.indices {
         let mut one = request_of(sources.as_slice());
@@ -120,6 +127,7 @@ pub fn run(request: &TableRequest<'_>, bytes: &Arc<AtomicU64>) -> TableAnswer {
     let Some(pipeline) = plan.table() else { return answer };
     let mut builder = ProjectionBuilder::default();
     let slots: Vec<usize> = plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
+    let mut gate = Gate::new(&request.selection, &mut builder);
     let projection = builder.build();
     let mut run = Run::new(pipeline, settings.context.now);
     if pipeline.literal {
@@ -140,28 +148,35 @@ pub fn run(request: &TableRequest<'_>, bytes: &Arc<AtomicU64>) -> TableAnswer {
                 &Needs::all(),
                 bytes,
                 None,
-                &mut |event, file, place| {
-                    *documents += 1;
-                    match event.project(&projection) {
-                        Err(e) => bad.push(Unread {
+                &mut |event, file, place| match event.project(&projection) {
+                    Err(e) => {
+                        *documents += 1;
+                        bad.push(Unread {
                             place: format!("{file}, record {}", place.1),
                             message: e.to_string(),
-                        }),
-                        Ok(document) => {
-                            let row = Row { fields: &plan.fields, document: &document, slots: &slots };
-                            let id = id_of(&event, file, place);
-                            let index = if name.is_empty() {
-                                event.index.clone().unwrap_or_else(|| "input".to_owned())
-                            } else {
-                                name.to_owned()
-                            };
-                            let meta = Meta {
-                                id: &id,
-                                index: &index,
-                                source: &|| event.tree().ok().map(|t| t.to_string()),
-                            };
-                            run.feed(pipeline.load(&row, &meta));
+                        });
+                    }
+                    Ok(document) => {
+                        if !gate.admits(&document) {
+                            return;
                         }
+                        *documents += 1;
+                        let row = Row { fields: &plan.fields, document: &document, slots: &slots };
+                        let id = id_of(&event, file, place);
+                        if gate.repeats(&event, &id) {
+                            return;
+                        }
+                        let index = if name.is_empty() {
+                            event.index.clone().unwrap_or_else(|| "input".to_owned())
+                        } else {
+                            name.to_owned()
+                        };
+                        let meta = Meta {
+                            id: &id,
+                            index: &index,
+                            source: &|| event.tree().ok().map(|t| t.to_string()),
+                        };
+                        run.feed(pipeline.load(&row, &meta));
                     }
                 },
             );
@@ -169,6 +184,7 @@ pub fn run(request: &TableRequest<'_>, bytes: &Arc<AtomicU64>) -> TableAnswer {
             answer.unread.extend(bad);
         }
     }
+    (answer.outside, answer.duplicates) = (gate.outside, gate.duplicates);
     let finished = run.finish();
     answer.columns.clone_from(&pipeline.output);
     answer.rows = finished
@@ -181,15 +197,6 @@ pub fn run(request: &TableRequest<'_>, bytes: &Arc<AtomicU64>) -> TableAnswer {
     answer.warnings.clone_from(&answer.analysis.notes);
     answer.warnings.extend(finished.warnings.texts(&Text::new("query", request.text)));
     answer
-}
-
-fn id_of(event: &Event<'_>, file: &str, place: Place) -> String {
-    if let Some(id) = &event.id {
-        return id.clone();
-    }
-    let tree = event.tree().unwrap_or_default();
-    let own = tree.pointer("/event/id").or_else(|| tree.get("_id")).and_then(Value::as_str);
-    own.map_or_else(|| format!("{file}:{}", place.1), str::to_owned)
 }
 
 /// The dotted names of what a document holds.

@@ -83,7 +83,9 @@ fn compare(engine: &Engine, case: &Case, expect: &Expect, texts: &Texts, report:
         let groups: Vec<String> =
             missing.iter().flat_map(|m| m.group.iter().map(|(k, v)| format!("{k} = {}", plain(v)))).collect();
         let summary = format!("expected {wanted} with {}, got {got}", groups.join(", "));
-        return Some(Failure { summary, ..Failure::default() });
+        let names: Vec<&str> = missing.iter().flat_map(|m| m.group.iter().map(|(k, _)| k.as_str())).collect();
+        let without_values = Some(format!("expected {wanted} with another {}, got {got}", names.join(", ")));
+        return Some(Failure { summary, without_values, ..Failure::default() });
     };
     let event = alert.events.first().map_or("", String::as_str);
     let course = course_of(engine, &examined, event);
@@ -91,6 +93,7 @@ fn compare(engine: &Engine, case: &Case, expect: &Expect, texts: &Texts, report:
     Some(Failure {
         course,
         summary: format!("expected {wanted}, got {got} on event {} ({})", short(event), alert.file),
+        without_values: None,
         event: Some(event.to_owned()),
         decision: decision.unwrap_or_default(),
         remark: engine.history(0).map(|_| "this combination was not seen before".to_owned()),

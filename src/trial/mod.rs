@@ -39,6 +39,8 @@ impl Outcome {
 pub struct Failure {
     /// `expected no alert, got 1 on event 5b0c2a9e (tests/fixtures/…)`.
     pub summary: String,
+    /// The summary where it holds values of events: the same without them.
+    pub without_values: Option<String>,
     /// The clauses over the event that decided.
     pub decision: Vec<Line>,
     /// The new terms of the event.
@@ -49,6 +51,25 @@ pub struct Failure {
     pub course: Vec<String>,
     /// The event that decided.
     pub event: Option<String>,
+}
+
+impl Outcome {
+    /// What is wrong, in one sentence; nothing where all is well. Without `values`, it names fields and ids
+    /// but holds no value of an event.
+    pub fn sentence(&self, values: bool) -> Option<String> {
+        Some(match self {
+            Outcome::Passed | Outcome::Todo(_) => return None,
+            Outcome::Failed(f) => match &f.without_values {
+                Some(text) if !values => text.clone(),
+                _ => f.summary.clone(),
+            },
+            Outcome::TodoPasses(todo) => format!("this known gap ({todo}) is closed: the case passes"),
+            Outcome::Broken(why) if values => format!("could not be judged: {why}"),
+            Outcome::Broken(_) => {
+                "could not be judged: an event could not be read, or the rule failed".to_owned()
+            }
+        })
+    }
 }
 
 /// A case and what came of it.
@@ -66,6 +87,17 @@ pub struct CaseResult {
     pub outcome: Outcome,
     /// How many events it had, history included.
     pub events: u64,
+    /// The alerts that came, by time.
+    pub came: Vec<Came>,
+}
+
+/// An alert of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Came {
+    /// The ids of its events.
+    pub events: Vec<String>,
+    /// New-terms fields and their values.
+    pub group: Vec<(String, String)>,
 }
 
 /// The tests of some rules.
@@ -127,6 +159,11 @@ fn run_rule(rule: &CompiledRule, file: &TestFile, fixtures: &str) -> Results {
                 line: file.source.position(case.span.start).line,
                 outcome: judge::judge(&engine, case, &texts, &report),
                 events: report.records,
+                came: report
+                    .alerts
+                    .iter()
+                    .map(|a| Came { events: a.events.clone(), group: a.group.clone() })
+                    .collect(),
             }
         })
         .collect();

@@ -23,6 +23,7 @@ mod output;
 mod pack;
 mod reference;
 mod replay;
+mod reports;
 mod sandbox;
 mod sequence;
 mod transcripts;
