@@ -37,7 +37,7 @@ pub fn detection_rule(compiled: &CompiledRule, config: &Config) -> Emitted {
     let mut out = rule.json().as_object().cloned().unwrap_or_default();
     let on_one_line = |pointer: &str| {
         let node = rule.document().node(&format!("/rule{pointer}"));
-        node.is_some_and(|n| !n.value.slice(rule.source.text()).contains('\n'))
+        node.is_some_and(|n| !whitespace::is_wrapped(n.value.slice(rule.source.text())))
     };
     whitespace::normalise(&mut out, &on_one_line);
     threats(&mut out);

@@ -40,6 +40,21 @@ fn value_of(value: &mut Value, pointer: &str, deliberate: &dyn Fn(&str) -> bool)
     }
 }
 
+/// Whether a TOML string has line breaks of wrapping: in the file itself, or as `\n`. What `import` takes
+/// over to the letter has them as `\u000A`.
+pub(super) fn is_wrapped(token: &str) -> bool {
+    let mut chars = token.chars();
+    let escapes = token.starts_with('"');
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' => return true,
+            '\\' if escapes && chars.next() == Some('n') => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
 fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.trim().lines().map(str::trim).collect();
     lines.join(" ")
@@ -48,6 +63,16 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn line_breaks_of_wrapping_are_told_from_those_that_are_meant() {
+        for token in [r#""a\n""#, "'''a\nb'''"] {
+            assert!(is_wrapped(token), "{token}");
+        }
+        for token in [r#""a\u000A""#, r#""a\\n""#, r"'a\n'", r#"" a ""#] {
+            assert!(!is_wrapped(token), "{token}");
+        }
+    }
 
     #[test]
     fn wrapped_text_becomes_one_line_and_queries_stay() {

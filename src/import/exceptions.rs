@@ -157,7 +157,8 @@ mod tests {
             map(json!({"list_id": "known good", "name": "Known", "type": "detection", "_version": "x"}));
         let item = map(json!({"list_id": "known good", "item_id": "a", "entries": [
             {"field": "user.name", "operator": "included", "type": "match", "value": "ci"}], "id": "1", "expire_time": null}));
-        let (files, refused) = exceptions(&[list.clone()], &[item.clone()], "2026/01/02", &|_| None);
+        let (files, refused) =
+            exceptions(std::slice::from_ref(&list), std::slice::from_ref(&item), "2026/01/02", &|_| None);
         assert!(refused.is_empty());
         let [file] = files.as_slice() else { panic!("{files:#?}") };
         assert_eq!((file.path.as_str(), file.entries), ("known_good.toml", 1));

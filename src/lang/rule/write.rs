@@ -179,7 +179,10 @@ fn line(text: &str) -> String {
     if plain && text.contains(['\\', '"']) && !text.contains('\'') {
         return format!("'{text}'");
     }
-    escaped(text)
+    // `\n` may be a line break of wrapping for `generate`; this one is meant
+    let lines: Vec<String> = text.split('\n').map(escaped).collect();
+    let inside = lines.iter().filter_map(|l| l.strip_prefix('"')?.strip_suffix('"'));
+    format!("\"{}\"", inside.collect::<Vec<_>>().join("\\u000A"))
 }
 
 /// A string over several lines, if it has some and can be.
