@@ -942,13 +942,16 @@ fn row_alert(rule: usize, pipeline: &Pipeline, row: &TableRow) -> Alert {
     let keys: &[OutputColumn] = if pipeline.aggregates { &pipeline.group } else { &pipeline.expanded };
     let group =
         keys.iter().filter_map(|c| Some((c.name.to_string(), text(row.cells.get(c.slot)?)?))).collect();
+    // in order of time, whatever the order of the files
+    let mut events: Vec<_> = row.events.iter().collect();
+    events.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
     Alert {
         rule,
         time: row.events.iter().filter_map(|e| e.time).max(),
-        events: row.events.iter().map(|e| e.id.clone()).collect(),
+        events: events.iter().map(|e| e.id.clone()).collect(),
         group,
         evidence: Vec::new(),
-        file: row.events.first().map_or_else(String::new, |e| e.file.to_string()),
+        file: events.last().map_or_else(String::new, |e| e.file.to_string()),
         action: None,
         actor: None,
     }

