@@ -24,7 +24,7 @@ pub fn run(root: &Path, args: &[&str]) -> String {
     text.lines().map(without_times).collect::<Vec<_>>().join("\n")
 }
 
-/// `38 ms` and `0.12 s` become `T ms` and `T s`, the padding before them one space.
+/// `38 ms` and `0.12 s` become `T`, the padding before them one space: a slow machine may say seconds.
 fn without_times(line: &str) -> String {
     let mut out: Vec<&str> = Vec::new();
     for word in line.split(' ') {
@@ -35,8 +35,9 @@ fn without_times(line: &str) -> String {
                 out.pop();
             }
             out.push("T");
+        } else {
+            out.push(word);
         }
-        out.push(word);
     }
     out.join(" ")
 }

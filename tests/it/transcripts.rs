@@ -18,6 +18,39 @@ pub fn pack() -> tempfile::TempDir {
     dir
 }
 
+/// How long a command of a page may take before the page is called wrong.
+const LIMIT_SECONDS: u64 = 120;
+
+/// The output of a command line, or nothing when it did not end in time: its whole group is ended then.
+#[cfg(unix)]
+fn run(command: &str, dir: &Path, path: &str) -> Option<String> {
+    use std::os::unix::process::CommandExt as _;
+    let printed = dir.join(".transcript");
+    let file = fs::File::create(&printed).unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("exec 2>&1\n{command}")])
+        .current_dir(dir)
+        .env("PATH", path)
+        .env_remove("GITHUB_STEP_SUMMARY")
+        .stdin(std::process::Stdio::null())
+        .stdout(file)
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let started = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed().as_secs() >= LIMIT_SECONDS {
+            let _ = Command::new("kill").args(["-9", "--", &format!("-{}", child.id())]).status();
+            let _ = child.wait();
+            return None;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let text = String::from_utf8_lossy(&fs::read(&printed).unwrap()).into_owned();
+    fs::remove_file(&printed).unwrap();
+    Some(text)
+}
+
 /// The steps of a page: commands, and what each prints.
 fn steps(page: &str) -> Vec<(usize, String, Vec<String>)> {
     let mut out: Vec<(usize, String, Vec<String>)> = Vec::new();
@@ -58,12 +91,22 @@ fn line_fits(pattern: &str, line: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// Whether the lines are what the expected ones say. `reached[i]`: the first `i` lines fit what was expected so
+/// far, so that many `...` cost no more than one.
 fn fits(expected: &[String], got: &[&str]) -> bool {
-    match expected.split_first() {
-        None => got.is_empty(),
-        Some((e, rest)) if e == "..." => (0..=got.len()).any(|n| fits(rest, &got[n..])),
-        Some((e, rest)) => got.split_first().is_some_and(|(g, more)| line_fits(e, g) && fits(rest, more)),
+    let mut reached = vec![false; got.len() + 1];
+    reached[0] = true;
+    for pattern in expected {
+        let mut next = vec![false; got.len() + 1];
+        for at in 0..=got.len() {
+            next[at] = match pattern.as_str() {
+                "..." => reached[at] || at > 0 && next[at - 1],
+                _ => at > 0 && reached[at - 1] && line_fits(pattern, got[at - 1]),
+            };
+        }
+        reached = next;
     }
+    reached[got.len()]
 }
 
 fn pages(root: &Path) -> Vec<PathBuf> {
@@ -103,14 +146,11 @@ fn what_the_documentation_shows_is_what_the_commands_say() {
         let dir = pack();
         for (line, command, expected) in steps {
             count += 1;
-            let out = Command::new("sh")
-                .args(["-c", &format!("{command} 2>&1")])
-                .current_dir(dir.path())
-                .env("PATH", &path)
-                .env_remove("GITHUB_STEP_SUMMARY")
-                .output()
-                .unwrap();
-            let printed = String::from_utf8_lossy(&out.stdout).into_owned();
+            let Some(printed) = run(&command, dir.path(), &path) else {
+                wrong
+                    .push(format!("{}:{line}: `{command}` did not end in {LIMIT_SECONDS} s", page.display()));
+                continue;
+            };
             let trimmed = |lines: Vec<&str>| -> Vec<String> {
                 let mut lines: Vec<String> = lines.iter().map(|l| l.trim_end().to_owned()).collect();
                 while lines.last().is_some_and(String::is_empty) {
