@@ -239,7 +239,7 @@ impl Kibana {
         }
     }
 
-    /// Enables or disables up to [`BULK`] rules. A part of them may fail, which is an answer, not an error.
+    /// Enables or disables up to 100 rules. A part of them may fail, which is an answer, not an error.
     ///
     /// # Errors
     /// When Kibana refuses the whole or does not answer.
