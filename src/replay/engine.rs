@@ -6,7 +6,7 @@ use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Outcome};
 use super::input::{self, InputFile, Listing};
 use super::members::{MAX_MEMBERS, Member, Members};
 use super::newterms::{NewTerms, combinations, distinct};
-use super::prefilter::Prefilter;
+use super::prefilter::{Need, Prefilter};
 use super::records::{self, Record, Trouble, TroubleAt};
 use super::selection::{Admission, Selection};
 use crate::diag::Code;
@@ -276,23 +276,25 @@ impl Engine {
         let mut dispatch: FxHashMap<Box<str>, Vec<usize>> = FxHashMap::default();
         let mut prefixes = Vec::new();
         let mut always = Vec::new();
+        let mut wanted = Vec::new();
         for (i, rule) in rules.iter().enumerate() {
             let slots = rule.plan.fields.iter().map(|f| builder.slot(&f.access)).collect();
             let new_terms = rule.plan.stages.iter().find_map(|s| match s {
                 Stage::NewTerms { fields, history } => Some((fields.clone(), *history)),
                 _ => None,
             });
-            let required = match rule.plan.table() {
-                Some(pipeline) => pipeline.required(&rule.plan.fields, "event.action"),
-                None => rule
-                    .plan
-                    .required_values("event.action")
-                    .map(|exact| Required { exact, prefixes: Vec::new() }),
+            // a set of texts of which a field must hold one
+            let required = |name: &str| match rule.plan.table() {
+                Some(pipeline) => pipeline.required(&rule.plan.fields, name),
+                None => rule.plan.required_values(name).map(|exact| Required { exact, prefixes: Vec::new() }),
             };
-            match required {
-                Some(required) => {
-                    required.exact.into_iter().for_each(|v| dispatch.entry(v).or_default().push(i));
-                    prefixes.extend(required.prefixes.into_iter().map(|p| (p, i)));
+            match required("event.action") {
+                Some(names) => {
+                    let agents =
+                        required("user_agent.name").filter(|r| r.prefixes.is_empty()).map(|r| r.exact);
+                    wanted.push(Need { names: names.clone(), agents });
+                    names.exact.into_iter().for_each(|v| dispatch.entry(v).or_default().push(i));
+                    prefixes.extend(names.prefixes.into_iter().map(|p| (p, i)));
                 }
                 None => always.push(i),
             }
@@ -309,10 +311,7 @@ impl Engine {
             };
             bound.push(Bound { slots, index: globs(false), excluded: globs(true), new_terms });
         }
-        let prefilter = always.is_empty().then(|| {
-            Prefilter::new(dispatch.keys().map(AsRef::as_ref))
-                .with_prefixes(prefixes.iter().map(|(p, _)| p.as_ref()))
-        });
+        let prefilter = always.is_empty().then(|| Prefilter::new(wanted));
         let projection = builder.build();
         let needs = Needs::of(projection.slots().iter().map(Access::path));
         Engine {

@@ -130,7 +130,7 @@ impl EventReader<'_> {
     }
 
     fn raw(&self, text: &[u8], take: &mut dyn FnMut(Outcome<'_>)) {
-        if self.prefilter.is_some_and(|p| !p.keep(text)) {
+        if self.prefilter.is_some_and(|p| !p.keep(text, self.converter)) {
             return take(Outcome::Dropped(text));
         }
         match self.converter.convert(text, self.needs) {

@@ -25,6 +25,7 @@ pub use shape::{Wrapping, complete_ecs, unwrap, wrapping};
 
 use needs::Part;
 use record::{Field, Node, Record};
+use rustc_hash::FxHashSet;
 use section::Section;
 use serde_json::Value;
 
@@ -305,6 +306,12 @@ impl Converter {
             }
         }
         out
+    }
+
+    /// Whether `user_agent.name` of a record with this `userAgent` is one of `names`: what a prefilter may ask
+    /// before it converts.
+    pub fn agent_is_one_of(&self, agent: &str, names: &FxHashSet<Box<str>>) -> bool {
+        names.contains(self.answers.get(agent).name())
     }
 
     fn user_agent(&self, record: &Record<'_>, needs: &Needs) -> Section {

@@ -39,6 +39,11 @@ impl Answer {
         }
     }
 
+    /// What becomes `user_agent.name`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Writes the fields below `user_agent` but `original`.
     pub fn write(&self, original: Option<&str>) -> Section {
         let mut out = Section::default();
