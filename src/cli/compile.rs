@@ -8,7 +8,7 @@ use crate::lang::dsl::{self, Dialect, FieldInfo, Refused, TimeRange, Whole, ZONE
 use crate::lang::exception::{Unusable, item_query};
 use crate::lang::rule::Rule;
 use crate::lang::{Language, Settings, Shape, analyze, kql};
-use crate::pack::Pack;
+use crate::pack::{Pack, Sources};
 use crate::replay::input;
 use crate::schema::Schema;
 use crate::source::{QueryText, Source, Span};
@@ -21,11 +21,12 @@ use std::sync::Arc;
 ///
 /// Writes what Kibana's main branch would send. With --mapping it knows the fields, as Kibana 8.8 and
 /// later do for rules; without one it writes Kibana's "no field information" form, which can match
-/// differently (spaces in patterns, dates).
+/// differently (spaces in patterns, dates). A rule that is named, rather than given as a file, is compiled
+/// with the fields of its pack.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack compile --to query-dsl 'event.action: Delete*'\n  \
 rulepack compile --to query-dsl --mapping mapping.json 'process.pid > 4'\n  \
-rulepack compile --to query-dsl --rule rules-toml/aws/iam/group_deleted.toml")]
+rulepack compile --to query-dsl --rule aws/iam/group_deleted")]
 pub struct CompileArgs {
     /// The language of the query; KQL if left out
     #[arg(long, value_name = "LANG", conflicts_with = "rule")]
@@ -36,9 +37,9 @@ pub struct CompileArgs {
     /// An Elasticsearch mapping
     #[arg(long, value_name = "FILE")]
     mapping: Vec<String>,
-    /// A rule instead of a query: TOML, or Detection Engine JSON
-    #[arg(long, value_name = "FILE", conflicts_with = "query")]
-    rule: Option<PathBuf>,
+    /// A rule instead of a query: its name in the pack, or a file (TOML, or Detection Engine JSON)
+    #[arg(long, value_name = "RULE", conflicts_with = "query")]
+    rule: Option<String>,
     /// With --rule: the start of the time range
     #[arg(long, alias = "from", value_name = "TIME", requires = "rule")]
     since: Option<String>,
@@ -81,9 +82,21 @@ pub fn run(args: CompileArgs, terminal: &mut Terminal) -> Exit {
     };
     let schema = Schema::new(layers.clone());
     let schema = if layers.is_empty() { Schema::none() } else { schema };
-    let form = if fields.is_some() { "with the fields of the mapping" } else { "without field information" };
+    let mut form =
+        if fields.is_some() { "with the fields of the mapping" } else { "without field information" };
     let compiled = match &args.rule {
-        Some(path) => of_rule(path, &args, fields.as_ref(), dialect),
+        Some(given) => match found_rule(given) {
+            Err(why) => Err(why),
+            Ok((path, known)) => {
+                let known = known.filter(|_| fields.is_none());
+                if known.is_some() {
+                    form = "with the fields of the pack";
+                }
+                let schema = if fields.is_some() { &schema } else { known.as_ref().unwrap_or(&schema) };
+                let fields = fields.or_else(|| known.as_ref().map(FieldInfo::of));
+                of_rule(&path, &args, fields.as_ref(), schema, dialect, terminal)
+            }
+        },
         None => {
             let language = args.lang.map_or(Language::Kql, Lang::language);
             let text = args.query.as_deref().unwrap_or_default();
@@ -103,7 +116,10 @@ pub fn run(args: CompileArgs, terminal: &mut Terminal) -> Exit {
         Err(Failure::Findings(found)) => {
             found.iter().for_each(|d| terminal.complain(d));
             let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
-            terminal.note(&format!("failed: nothing is compiled, {}", count(errors, "error")));
+            terminal.note(&match errors {
+                0 => "failed: nothing is compiled".to_owned(),
+                n => format!("failed: nothing is compiled, {}", count(n, "error")),
+            });
             Exit::Findings
         }
     }
@@ -119,13 +135,56 @@ fn usage(why: &str, terminal: &mut Terminal) -> Exit {
     Exit::Usage
 }
 
+/// The file of a rule, and the fields of its pack where it was given by name.
+fn found_rule(given: &str) -> Result<(PathBuf, Option<Schema>), Failure> {
+    let path = PathBuf::from(given);
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = Pack::find(&here).filter(|_| !path.is_file() && !given.ends_with(".json"));
+    let Some(root) = root else { return Ok((path, None)) };
+    let pack = Pack::load(&root).map_err(Failure::Findings)?;
+    match pack.select(&[given.to_owned()]).map_err(Failure::Findings)?.as_slice() {
+        [file] => {
+            let schema = file
+                .rule
+                .as_ref()
+                .map(|rule| Sources::of(rule, &pack.config).schema(pack.config.newest_stack()));
+            Ok((root.join(&file.file), schema))
+        }
+        several => {
+            Err(Failure::Usage(format!("`{given}` selects {}; name one", count(several.len(), "rule"))))
+        }
+    }
+}
+
 /// An EQL event query, as far as Query DSL can say it; what it cannot say is told, and the result matches
 /// more than the query.
 fn of_eql(text: &str, schema: &Schema, terminal: &mut Terminal) -> Exit {
     let query = QueryText::plain(text);
     let source = Arc::new(Source::new("query", text));
+    match event_query(text, schema, &|d| d.relocate(&query, &source), terminal) {
+        Some((compiled, losses)) => {
+            terminal.line(&serde_json::to_string_pretty(&compiled).unwrap_or_default());
+            terminal.remark(&match losses {
+                0 => "ok: compiled".to_owned(),
+                n => format!("ok: compiled without {}", count(n, "clause")),
+            });
+            Exit::Fine
+        }
+        None => {
+            terminal.note("failed: nothing is compiled");
+            Exit::Findings
+        }
+    }
+}
+
+/// The clause of an EQL event query, and how many of its conditions it leaves out; each is told.
+fn event_query(
+    text: &str,
+    schema: &Schema,
+    relocated: &dyn Fn(Diagnostic) -> Diagnostic,
+    terminal: &mut Terminal,
+) -> Option<(Value, usize)> {
     let analysis = analyze(Language::Eql, text, schema, &Settings::default());
-    let relocated = |d: Diagnostic| d.relocate(&query, &source);
     let failed = analysis.has_errors();
     analysis.diagnostics.iter().cloned().map(relocated).for_each(|d| terminal.complain(&d));
     let plan = analysis.plan.as_ref().filter(|_| !failed && analysis.shape == Shape::Events);
@@ -134,11 +193,9 @@ fn of_eql(text: &str, schema: &Schema, terminal: &mut Terminal) -> Exit {
             let message = "only EQL event queries can be compiled to Query DSL";
             terminal.complain(&Diagnostic::new(Code::RP9001, message));
         }
-        terminal.note("failed: nothing is compiled");
-        return Exit::Findings;
+        return None;
     };
     let (compiled, losses) = dsl::of_plan(plan);
-    terminal.line(&serde_json::to_string_pretty(&compiled).unwrap_or_default());
     for loss in &losses {
         let d = Diagnostic::new(Code::RP1031, "Query DSL cannot say this clause")
             .at(loss.span, "left out, so more documents match");
@@ -147,11 +204,7 @@ fn of_eql(text: &str, schema: &Schema, terminal: &mut Terminal) -> Exit {
     if !analysis.pipes.is_empty() {
         terminal.complain(&Diagnostic::new(Code::RP1031, "Query DSL has no pipes, so they are left out"));
     }
-    terminal.remark(&match losses.len() {
-        0 => "ok: compiled".to_owned(),
-        n => format!("ok: compiled without {}", count(n, "clause")),
-    });
-    Exit::Fine
+    Some((compiled, losses.len()))
 }
 
 /// A bare query: what Kibana compiles for it, before it is put beside filters.
@@ -191,21 +244,28 @@ fn of_rule(
     path: &Path,
     args: &CompileArgs,
     fields: Option<&FieldInfo>,
+    schema: &Schema,
     dialect: Dialect,
+    terminal: &mut Terminal,
 ) -> Result<Value, Failure> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|e| Failure::Usage(format!("{shown}: {}", input::reason(&e))))?;
     let asked = Asked::read(&shown, bytes)?;
     let text = asked.query.text().to_owned();
+    // of EQL and ES|QL, Elasticsearch takes the query as text and the rest as a filter beside it
+    let (language, query) = match asked.language {
+        Language::Eql | Language::Esql => (Language::Kql, ""),
+        language => (language, text.as_str()),
+    };
     let whole = Whole {
-        language: asked.language,
-        query: &text,
+        language,
+        query,
         filters: &asked.filters,
         exceptions: exceptions(path, &asked)?,
         fields,
         dialect,
     };
-    let query = whole.compile().map_err(|refused| {
+    let mut query = whole.compile().map_err(|refused| {
         Failure::Findings(match refused {
             Refused::Query(found) => {
                 found.into_iter().map(|d| d.relocate(&asked.query, &asked.source)).collect()
@@ -217,6 +277,18 @@ fn of_rule(
                 .collect(),
         })
     })?;
+    match asked.language {
+        Language::Eql => {
+            let located = |d: Diagnostic| d.relocate(&asked.query, &asked.source);
+            let (clause, _) =
+                event_query(&text, schema, &located, terminal).ok_or(Failure::Findings(Vec::new()))?;
+            if let Some(list) = query.pointer_mut("/bool/filter").and_then(Value::as_array_mut) {
+                list.insert(0, clause);
+            }
+        }
+        Language::Esql => terminal.note("note: this is the filter that Kibana sends beside the ES|QL query"),
+        Language::Kql | Language::Lucene => {}
+    }
     if args.since.is_none() && args.until.is_none() {
         return Ok(query);
     }

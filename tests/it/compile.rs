@@ -45,6 +45,29 @@ fn a_rule_compiles_with_its_filters_exceptions_and_range() {
 }
 
 #[test]
+fn a_rule_that_is_named_compiles_with_the_fields_of_its_pack() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let clause = |rule: &str| {
+        let out = rulepack(root, &["compile", "--rule", rule]);
+        assert!(String::from_utf8_lossy(&out.stderr).contains("with the fields of the pack"));
+        answer(&out)
+    };
+    // a KQL rule on keyword fields: `term`, not the `match_phrase` of a query without fields
+    let kql = clause("aws/iam/group_deleted").to_string();
+    assert!(kql.contains(r#"{"term":{"event.action":{"value":"DeleteGroup"}}}"#), "{kql}");
+    assert!(!kql.contains("match_phrase"), "{kql}");
+    // an EQL event rule: its query beside the filters; of ES|QL only the filters
+    let eql = clause("aws/iam/administrator_policy_to_user");
+    assert!(eql.pointer("/bool/filter/0").unwrap().to_string().contains("AttachUserPolicy"));
+    let esql = clause("aws/iam/discovery_burst_from_cli");
+    assert!(!esql.to_string().contains("aws-cli"));
+    let several = rulepack(root, &["compile", "--rule", "aws/iam/group_*"]);
+    assert_eq!(several.status.code(), Some(2));
+    let none = rulepack(root, &["compile", "--rule", "aws/iam/group_delet"]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("did you mean `aws/iam/group_deleted`?"));
+}
+
+#[test]
 fn the_bundled_pack_is_in_form_and_fmt_says_what_is_not() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = rulepack(root, &["fmt", "--check"]);
