@@ -4,6 +4,7 @@
 
 mod apply;
 mod client;
+pub mod exceptions;
 pub mod fake;
 mod normalise;
 mod overlay;
@@ -11,7 +12,7 @@ mod ownership;
 mod plan;
 mod wanted;
 
-pub use apply::{Applied, Failed, Rescue, apply};
+pub use apply::{Applied, Failed, Rescue, apply, deploy};
 pub use client::{About, Bulk, Kibana, options};
 pub use normalise::{normal, without_server_fields};
 pub use overlay::{NamedAction, Overlaid, overlay};
