@@ -6,8 +6,9 @@ use super::pack::{Opened, Selection, open};
 use super::terminal::{Terminal, count};
 use super::{changes, validate};
 use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
+use crate::pack::bundled::{self, BundledFile};
 use crate::pack::target::{DEMO, OnDrift};
-use crate::pack::{CompiledRule, Config, Target};
+use crate::pack::{CONFIG, CompiledRule, Config, Pack, Target};
 use crate::render::{self, Format};
 use crate::target::http::Failure;
 use crate::target::kibana::exceptions::{self, ListPlan, Lists, WantedLists};
@@ -77,6 +78,11 @@ enum Drift {
 
 /// Runs the command.
 pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
+    // holds the bundled pack for as long as it is deployed
+    let _folder = match practice(args.target.as_deref(), terminal) {
+        Ok(folder) => folder,
+        Err(exit) => return exit,
+    };
     let opened = match open(&args.selection.all(), terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
@@ -182,8 +188,10 @@ pub struct Looked {
     lists: WantedLists,
     /// What is to happen to the rules.
     pub plan: Changeset,
-    list_plan: ListPlan,
-    settings: Settings,
+    /// What is to happen to exception lists.
+    pub list_plan: ListPlan,
+    /// How it was planned.
+    pub settings: Settings,
     rescue: Place,
 }
 
@@ -239,6 +247,36 @@ pub fn look(
     let plan = kibana::plan(&wanted, &live, &settings, opened.is_whole());
     let list_plan = exceptions::plan(&lists, &live_lists, &settings, opened.is_whole(), &plan);
     Ok(Looked { connection, wanted, lists, plan, list_plan, settings, rescue })
+}
+
+/// Goes to the bundled pack, in a folder of its own, where somebody wants to practise and has no pack.
+fn practice(target: Option<&str>, terminal: &mut Terminal) -> Result<Option<tempfile::TempDir>, Exit> {
+    let here = std::env::current_dir().unwrap_or_default();
+    if target != Some(DEMO) || Pack::find(&here).is_some() {
+        return Ok(None);
+    }
+    let made = tempfile::tempdir().map_err(|e| e.to_string()).and_then(|folder| {
+        let config: BundledFile = (CONFIG, bundled::CONFIG.as_bytes());
+        for (path, bytes) in std::iter::once(&config).chain(bundled::FILES) {
+            super::files::write(&folder.path().join(path), bytes)?;
+        }
+        std::env::set_current_dir(folder.path()).map_err(|e| e.to_string())?;
+        Ok(folder)
+    });
+    match made {
+        Ok(folder) => {
+            terminal.note(&format!(
+                "note: no `rulepack.toml` here, so this is the bundled pack `{}`; `rulepack init --with {}` writes it",
+                bundled::NAME,
+                bundled::NAME
+            ));
+            Ok(Some(folder))
+        }
+        Err(why) => {
+            terminal.note(&format!("error: the bundled pack cannot be written: {why}"));
+            Err(Exit::Usage)
+        }
+    }
 }
 
 fn refuse(d: &Diagnostic, exit: Exit, terminal: &mut Terminal) -> Exit {

@@ -328,7 +328,13 @@ impl Http {
         let mut text: String = text.to_owned();
         let secrets = match &self.options.credentials {
             Credentials::None => Vec::new(),
-            Credentials::ApiKey(s) | Credentials::Bearer(s) => vec![s.clone()],
+            Credentials::Bearer(s) => vec![s.clone()],
+            // encoded it is sent, and decoded it is as good
+            Credentials::ApiKey(s) => {
+                let pair = s.unbase64();
+                let key = pair.as_ref().and_then(|p| p.expose().split_once(':').map(|(_, k)| Secret::new(k)));
+                [Some(s.clone()), pair, key].into_iter().flatten().collect()
+            }
             Credentials::Basic(s) => {
                 let password = s.expose().split_once(':').map_or("", |p| p.1);
                 vec![Secret::new(&base64(s.expose().as_bytes())), s.clone(), Secret::new(password)]

@@ -10,6 +10,7 @@ mod normalise;
 mod overlay;
 mod ownership;
 mod plan;
+mod sides;
 mod wanted;
 
 pub use apply::{Applied, Failed, Rescue, apply, deploy};
@@ -18,6 +19,7 @@ pub use normalise::{normal, without_server_fields};
 pub use overlay::{NamedAction, Overlaid, overlay};
 pub use ownership::{Live, Stamp, tag};
 pub use plan::{Change, Changeset, FieldChange, Kept, Kind, Settings, plan};
+pub use sides::{Sides, sides};
 pub use wanted::{Wanted, resolve, wanted};
 
 #[cfg(test)]

@@ -457,7 +457,7 @@ fn toggle(wanted: &Wanted, live: &Live, settings: &Settings) -> Option<bool> {
 }
 
 /// The rule as it is to be, given what is there; and what stays of that.
-fn desired(wanted: &Wanted, live: &Live, settings: &Settings) -> (Map<String, Value>, Kept) {
+pub(super) fn desired(wanted: &Wanted, live: &Live, settings: &Settings) -> (Map<String, Value>, Kept) {
     let mut body = without_server_fields(&wanted.body);
     let mut kept = Kept::default();
     let live_properties = without_server_fields(live.json());

@@ -51,7 +51,7 @@ pub struct ListsApplied {
 /// How one write ended.
 enum Done {
     Fine,
-    Conflict(ItemChange),
+    Conflict(Box<ItemChange>),
     Failed(String),
 }
 
@@ -189,7 +189,7 @@ impl Halfway<'_> {
         for (key, name, done) in all {
             match done {
                 Done::Fine => {}
-                Done::Conflict(change) => self.out.conflicts.push((key.0, change)),
+                Done::Conflict(change) => self.out.conflicts.push((key.0, *change)),
                 Done::Failed(message) => {
                     self.fail(&key.0, Some(&name), message);
                     self.broken.insert(key);
@@ -214,7 +214,7 @@ impl Halfway<'_> {
                 (Kind::Create, _) => self.kibana.create_exception(What::Item, &now.body),
                 (Kind::Update, Some(live)) => self.kibana.put_exception(What::Item, &now.body, live),
                 (Kind::Same, _) => return Done::Fine,
-                _ => return Done::Conflict(now),
+                _ => return Done::Conflict(Box::new(now)),
             };
             match result {
                 Ok(_) => return Done::Fine,
@@ -275,7 +275,7 @@ impl Halfway<'_> {
         for ((key, item), done) in todo.iter().zip(results) {
             match done {
                 Done::Fine => {}
-                Done::Conflict(change) => self.out.conflicts.push((key.0.clone(), change)),
+                Done::Conflict(change) => self.out.conflicts.push((key.0.clone(), *change)),
                 Done::Failed(message) => self.fail(&key.0, Some(&item.name), message),
             }
         }
@@ -289,7 +289,7 @@ impl Halfway<'_> {
         };
         let now = stale(&live, self.settings);
         if now.kind != Kind::Delete || text(&live, "list_id") != list.0 {
-            return Done::Conflict(now);
+            return Done::Conflict(Box::new(now));
         }
         match self.kibana.delete_exception(What::Item, &live) {
             Ok(()) => Done::Fine,

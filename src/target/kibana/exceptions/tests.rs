@@ -446,8 +446,8 @@ fn no_single_fault_at_any_step_loses_an_exception_a_comment_or_a_link() {
     let kinds = [
         FaultKind::Conflict,
         FaultKind::Overloaded,
+        FaultKind::TooManyRequests,
         FaultKind::Status(400, None),
-        FaultKind::Status(403, None),
         FaultKind::Status(404, None),
         FaultKind::Status(500, None),
         FaultKind::Status(503, None),
@@ -456,11 +456,12 @@ fn no_single_fault_at_any_step_loses_an_exception_a_comment_or_a_link() {
         FaultKind::LostReply,
         FaultKind::Half,
     ];
-    let cases: Vec<(FaultKind, u64, u64)> = kinds
-        .into_iter()
-        .flat_map(|kind| (0..requests).flat_map(move |at| [1, 0].map(|times| (kind.clone(), at, times))))
-        .collect();
-    each(&cases, 4, |(kind, at, times)| {
+    // each once; and some from then on, as when Kibana goes down
+    let once = kinds.iter().flat_map(|kind| (0..requests).map(|at| (kind.clone(), at, 1)));
+    let down = [FaultKind::Refuse, FaultKind::Status(500, None)];
+    let ever = down.iter().flat_map(|kind| (0..requests).step_by(4).map(|at| (kind.clone(), at, 0)));
+    let cases: Vec<(FaultKind, u64, u64)> = once.chain(ever).collect();
+    each(&cases, 8, |(kind, at, times)| {
         let (fake, lab, settings) = scene();
         // once, or from then on
         fake.fault(Fault::new(kind.clone()).after(*at).times(*times));
