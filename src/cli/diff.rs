@@ -85,8 +85,7 @@ pub fn run(args: DiffArgs, terminal: &mut Terminal) -> Exit {
 
 /// Replays both sides, compares them, and tells.
 fn tell(args: &DiffArgs, old: &Built, new: &Built, terminal: &mut Terminal) -> Exit {
-    let on =
-        if args.on.is_empty() { vec![new.fixtures.join(&new.pack.config.fixtures)] } else { args.on.clone() };
+    let on = if args.on.is_empty() { events(new) } else { args.on.clone() };
     let shown = if args.on.is_empty() {
         new.pack.config.fixtures.clone()
     } else {
@@ -144,6 +143,12 @@ fn print(args: &DiffArgs, heading: &Heading, diff: &Diff, new: &Built, terminal:
             terminal.note(&comparison::verdict(diff));
         }
     }
+}
+
+/// The events of a pack; one without any is compared by its rules alone.
+fn events(built: &Built) -> Vec<PathBuf> {
+    let folder = built.fixtures.join(&built.pack.config.fixtures);
+    if folder.exists() { vec![folder] } else { Vec::new() }
 }
 
 fn complain(e: &GitError, terminal: &mut Terminal) -> Exit {

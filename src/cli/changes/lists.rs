@@ -1,6 +1,6 @@
 //! How the changes of exception lists and value lists are told.
 
-use super::INDENT;
+use super::{INDENT, WIDTH};
 use crate::cli::terminal::count;
 use crate::diag::{Code, Diagnostic};
 use crate::target::http::one_line;
@@ -23,8 +23,8 @@ pub fn lines(plan: &ListPlan) -> Vec<String> {
         } else {
             format!("; kept from Kibana: {}", count(values.kept, "value"))
         };
-        let added = count(values.added.len(), "value");
-        out.push(format!("{mark:4}{word:10}value list {}   {added} added{kept}", values.id));
+        let added = count(values.added.len(), if values.is_new { "value" } else { "new value" });
+        out.push(format!("{mark:4}{word:10}value list {}   {added}{kept}", values.id));
     }
     out
 }
@@ -53,8 +53,12 @@ fn list_lines(list: &ListChange) -> Vec<String> {
             about.push(format!("for {}", count(list.rules.len(), "rule")));
         }
     }
-    let mut out =
-        vec![format!("{:4}{word:10}exception list {}   {}", mark(word), list.key.0, about.join(", "))];
+    let (head, about) = (format!("{:4}{word:10}exception list {}", mark(word), list.key.0), about.join(", "));
+    let mut out = if head.chars().count() + about.chars().count() + 3 <= WIDTH {
+        vec![format!("{head}   {about}")]
+    } else {
+        vec![head, format!("{:INDENT$}{about}", "")]
+    };
     for item in list.items.iter().filter(|i| i.kind != Kind::Same) {
         // the exceptions of a new list are counted, and said in its file
         if list.kind == Kind::Create && item.kind == Kind::Create {
