@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_millis(500);
 /// Bring the pack to Kibana
 ///
 /// Reads what is there, shows what would change, asks, writes, and reads back. Only rules with the pack's
-/// tag are touched; what was edited in Kibana, and links to exception lists, stay. Without --target the
+/// tag are touched; what was edited in Kibana, and exceptions that were made there, stay. Without --target the
 /// targets are listed. `rulepack dev kibana` starts a Kibana to practise on: the target `demo`.
 #[derive(Args)]
 #[command(
@@ -44,7 +44,7 @@ pub struct DeployArgs {
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    /// Delete rules that the pack owns and no longer has
+    /// Delete rules and exception lists that the pack owns and no longer has
     #[arg(long)]
     prune: bool,
     /// What happens to rules that were edited in Kibana, instead of the target's own setting

@@ -581,7 +581,8 @@ fn whole_deploy(kibana: &Kibana, wanted: &[Wanted], settings: &Settings, memory:
 
 #[test]
 fn no_single_fault_at_any_step_loses_a_link_or_makes_a_rule_twice() {
-    let (fake, wanted, settings) = scene();
+    let (made, wanted, settings) = scene();
+    let fake = made.twin().unwrap();
     let before = fake.requests().len();
     whole_deploy(&connect(&fake.url()), &wanted, &settings, &Memory::default()).unwrap();
     let requests = u64::try_from(fake.requests().len() - before).unwrap();
@@ -599,8 +600,8 @@ fn no_single_fault_at_any_step_loses_a_link_or_makes_a_rule_twice() {
     ];
     let cases: Vec<(FaultKind, u64)> =
         kinds.into_iter().flat_map(|kind| (0..requests).map(move |at| (kind.clone(), at))).collect();
-    crate::target::http::each(&cases, 4, |(kind, at)| {
-        let (fake, wanted, settings) = scene();
+    crate::target::http::each(&cases, 8, |(kind, at)| {
+        let fake = made.twin().unwrap();
         fake.fault(Fault::new(kind.clone()).after(*at));
         let kibana = connect(&fake.url());
         let memory = Memory::default();

@@ -11,6 +11,7 @@ use crate::target::kibana::tests::{
     Memory, PACK, connect, fake, linked, lists as ui_lists, read as read_rules, rule, settings,
 };
 use crate::target::kibana::{Applied, Changeset, Kibana, Kind, Settings, Wanted, deploy, resolve};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -352,6 +353,83 @@ fn value_lists_are_made_and_filled_up_and_lose_nothing() {
     assert_eq!(kibana.values("v").unwrap().len(), 1201);
 }
 
+/// Any file of a list: exceptions with conditions, comments, tags, an end, and names that may be there twice.
+fn any_list() -> impl Strategy<Value = String> {
+    let leaf = || {
+        prop_oneof![
+            "[a-z]{1,3}".prop_map(|v| format!("type = \"match\", value = \"{v}\"")),
+            "[a-z]{1,3}".prop_map(|v| format!("type = \"match\", operator = \"excluded\", value = \"{v} \"")),
+            "[a-z]{1,3}".prop_map(|v| format!("type = \"match_any\", value = [\"{v}\", \"B\"]")),
+            Just("type = \"exists\"".to_owned()),
+        ]
+    };
+    let entry = prop_oneof![
+        leaf(),
+        Just("type = \"wildcard\", value = \"a*\\\\*\"".to_owned()),
+        leaf().prop_map(|l| format!("type = \"nested\", entries = [{{ field = \"n\", {l} }}]")),
+    ];
+    let more = prop::sample::subsequence(
+        vec![
+            "description = \"why\"",
+            "comments = [{ comment = \"SOC-1\" }, { comment = \"SOC-1\" }]",
+            "tags = [\"owner:soc\", \"b\"]",
+            "os_types = [\"linux\"]",
+            "expire_time = \"2027-01-01T00:00:00Z\"",
+            "meta = { ticket = { id = 7 } }",
+        ],
+        0..=6,
+    );
+    let item = ("[a-c]", any::<bool>(), prop::collection::vec(entry, 1..3), more);
+    prop::collection::vec(item, 0..5).prop_map(|items| {
+        let mut text = list("l", &[]);
+        for (i, (name, own, entries, more)) in items.iter().enumerate() {
+            let id = if *own { format!("item_id = \"own-{i}\"\n") } else { String::new() };
+            let entries: Vec<String> =
+                entries.iter().map(|e| format!("{{ field = \"f.{name}\", {e} }}")).collect();
+            text.push_str(&format!(
+                "[[exceptions.items]]\nname = \"{name}\"\n{id}{}\nentries = [{}]\n",
+                more.join("\n"),
+                entries.join(", ")
+            ));
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_list_reads_back_equal_after_it_is_made_and_after_it_becomes_any_other(texts in prop::collection::vec(any_list(), 2)) {
+        let fake = fake();
+        let kibana = connect(&fake.url());
+        for text in &texts {
+            settle(&kibana, &Lab::default().rule("r", json!({})).list(text, &["r"]), &settings());
+            let wanted = text.matches("[[exceptions.items]]").count();
+            prop_assert_eq!(items(&fake, "l").len(), wanted);
+            prop_assert_eq!(linked(&fake, "r"), vec!["l".to_owned()]);
+        }
+    }
+}
+
+#[test]
+fn two_deploys_at_once_make_every_exception_once_and_the_next_has_nothing_to_do() {
+    let text = list("l", &[("a", "1", "comments = [{ comment = \"x\" }]"), ("b", "1", ""), ("c", "1", "")]);
+    let lab = Lab::default().rule("r", json!({})).list(&text, &["r"]).values("v", &["10.0.0.1"]);
+    for _ in 0..10 {
+        let fake = fake();
+        let run = || go(&connect(&fake.url()), &lab, &settings()).unwrap();
+        let (one, two) = std::thread::scope(|s| {
+            let (a, b) = (s.spawn(run), s.spawn(run));
+            (a.join().unwrap(), b.join().unwrap())
+        });
+        assert!(one.lists.failed.is_empty() && two.lists.failed.is_empty(), "{one:#?} {two:#?}");
+        assert_eq!(items(&fake, "l").len(), 3);
+        assert!(items(&fake, "l").iter().all(|i| comments(i).len() <= 1));
+        settle(&connect(&fake.url()), &lab, &settings());
+    }
+}
+
 /// A Kibana with lists that people added to, and the next state of the pack: an exception changed, one new,
 /// one stale, a new list with a value list, a list that goes, a rule that is new and one that changes.
 fn scene() -> (FakeKibana, Lab, Settings) {
@@ -430,7 +508,8 @@ fn assert_nothing_lost(fake: &FakeKibana, step: &str) {
 
 #[test]
 fn no_single_fault_at_any_step_loses_an_exception_a_comment_or_a_link() {
-    let (fake, lab, settings) = scene();
+    let (made, lab, settings) = scene();
+    let fake = made.twin().unwrap();
     let before = fake.requests().len();
     let applied = go(&connect(&fake.url()), &lab, &settings).unwrap();
     assert!(applied.failed.is_empty() && applied.lists.failed.is_empty(), "{applied:#?}");
@@ -446,7 +525,6 @@ fn no_single_fault_at_any_step_loses_an_exception_a_comment_or_a_link() {
     let kinds = [
         FaultKind::Conflict,
         FaultKind::Overloaded,
-        FaultKind::TooManyRequests,
         FaultKind::Status(400, None),
         FaultKind::Status(404, None),
         FaultKind::Status(500, None),
@@ -462,7 +540,7 @@ fn no_single_fault_at_any_step_loses_an_exception_a_comment_or_a_link() {
     let ever = down.iter().flat_map(|kind| (0..requests).step_by(4).map(|at| (kind.clone(), at, 0)));
     let cases: Vec<(FaultKind, u64, u64)> = once.chain(ever).collect();
     each(&cases, 8, |(kind, at, times)| {
-        let (fake, lab, settings) = scene();
+        let fake = made.twin().unwrap();
         // once, or from then on
         fake.fault(Fault::new(kind.clone()).after(*at).times(*times));
         let mut options = crate::target::kibana::options(&fake.url(), crate::target::http::Credentials::None);
