@@ -1,8 +1,11 @@
 //! How a change set, and what came of it, is told: the lines of `deploy`, its verdicts, its JSON.
 
+pub mod lists;
+
 use super::terminal::count;
 use crate::diag::Diagnostic;
 use crate::target::http::one_line;
+use crate::target::kibana::exceptions::ListPlan;
 use crate::target::kibana::{Applied, Change, Changeset, FieldChange, Kind};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -147,6 +150,13 @@ fn field(change: &FieldChange) -> String {
         let lines = n(similar::ChangeTag::Delete).max(n(similar::ChangeTag::Insert));
         return format!("{name}: {}", count(lines, "line"));
     }
+    if name == "exceptions_list" {
+        let ids = |v: &Option<Value>| -> Vec<Value> {
+            let links = v.as_ref().and_then(Value::as_array).into_iter().flatten();
+            links.filter_map(|l| l.get("list_id").cloned()).collect()
+        };
+        return list(name, &ids(&change.from), &ids(&change.to));
+    }
     match (&change.from, &change.to) {
         (None, Some(to)) => {
             scalar(to).map_or_else(|| format!("{name} added"), |to| format!("{name} {to} added"))
@@ -193,11 +203,12 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// `1 conflict and 1 orphan left alone`, or nothing.
-fn left_alone(plan: &Changeset, late: usize) -> String {
+fn left_alone(plan: &Changeset, lists: &ListPlan, late: usize) -> String {
     let mut parts = Vec::new();
     for (n, noun) in [
         (plan.count("conflict") + late, "conflict"),
-        (plan.count("orphan"), "orphan"),
+        (lists.conflicts(), "exception"),
+        (plan.count("orphan") + lists.count("orphan"), "orphan"),
         (plan.count("kept"), "edited rule"),
     ] {
         if n > 0 {
@@ -212,20 +223,30 @@ fn left_alone(plan: &Changeset, late: usize) -> String {
 }
 
 /// The verdict about a plan.
-pub fn verdict(plan: &Changeset, target: &str) -> String {
-    let left = left_alone(plan, 0);
-    if !plan.writes() {
+pub fn verdict(plan: &Changeset, lists: &ListPlan, target: &str) -> String {
+    let left = left_alone(plan, lists, 0);
+    if !plan.writes() && !lists.writes() {
         let same = plan.count("same");
-        let verb = if same == 1 { "is" } else { "are" };
+        let verb = if same == 1 && lists.same() == 0 { "is" } else { "are" };
         let left = if left.is_empty() { left } else { format!("; {left}") };
-        return format!("no changes: {} in {target} {verb} what the pack says{left}", count(same, "rule"));
+        let and = and(lists.same());
+        return format!(
+            "no changes: {}{and} in {target} {verb} what the pack says{left}",
+            count(same, "rule")
+        );
     }
     let parts: Vec<String> = ["create", "update", "replace", "enable", "disable", "delete"]
         .into_iter()
         .filter(|word| plan.count(word) > 0)
         .map(|word| format!("{} to {word}", plan.count(word)))
         .collect();
-    let mut all = vec![parts.join(", ")];
+    let mut all = Vec::new();
+    if !parts.is_empty() {
+        all.push(parts.join(", "));
+    }
+    if lists.writes() {
+        all.push(format!("{} to write", lists::noun(lists.written())));
+    }
     if !left.is_empty() {
         all.push(left);
     }
@@ -235,9 +256,15 @@ pub fn verdict(plan: &Changeset, target: &str) -> String {
     format!("plan: {}", all.join("; "))
 }
 
+/// ` and 2 exception lists`, or nothing.
+fn and(lists: usize) -> String {
+    if lists == 0 { String::new() } else { format!(" and {}", lists::noun(lists)) }
+}
+
 /// The verdict about a deploy.
-pub fn applied(plan: &Changeset, applied: &Applied, took: Duration) -> String {
-    let mut left = left_alone(plan, applied.conflicts.len());
+pub fn applied(plan: &Changeset, lists: &ListPlan, applied: &Applied, took: Duration) -> String {
+    let late = applied.conflicts.len() + applied.lists.conflicts.len();
+    let mut left = left_alone(plan, lists, late);
     if !left.is_empty() {
         left = format!("; {left}");
     }
@@ -245,22 +272,38 @@ pub fn applied(plan: &Changeset, applied: &Applied, took: Duration) -> String {
     let late_deletes = applied.conflicts.iter().filter(|c| c.body.is_empty() && c.fields.is_empty()).count();
     let deleted = plan.count("delete").saturating_sub(failed_deletes + late_deletes);
     let written = applied.written.saturating_sub(deleted);
-    let done = match (written, deleted) {
-        (n, 0) => format!("{} written and read back equal", count(n, "rule")),
+    let mut done = match (written, deleted) {
+        (n, 0) => count(n, "rule"),
         (0, d) => format!("{} deleted", count(d, "rule")),
-        (n, d) => format!("{} written and read back equal, {d} deleted", count(n, "rule")),
+        (n, _) => count(n, "rule"),
     };
+    let n = applied.lists.written;
+    if n > 0 && (written, deleted) == (0, 0) && !plan.writes() {
+        done = lists::noun(n);
+    } else {
+        done.push_str(&and(n));
+    }
+    if written > 0 || deleted == 0 || n > 0 {
+        done.push_str(" written and read back equal");
+    }
+    if written > 0 && deleted > 0 {
+        done.push_str(&format!(", {deleted} deleted"));
+    }
     let took = format!("{:.1} s", took.as_secs_f64());
-    if applied.failed.is_empty() {
+    if applied.failed.is_empty() && applied.lists.failed.is_empty() {
         return format!("ok: {done}{left}, in {took}");
     }
     let all = plan.changes.iter().filter(|c| c.kind.writes()).count();
-    let verb = if applied.failed.len() == 1 { "is" } else { "are" };
-    format!(
-        "failed: {} of {} {verb} not as wanted; {done}{left}, in {took}",
-        applied.failed.len(),
-        count(all, "rule")
-    )
+    let mut failed = Vec::new();
+    if !applied.failed.is_empty() {
+        failed.push(format!("{} of {}", applied.failed.len(), count(all, "rule")));
+    }
+    if !applied.lists.failed.is_empty() {
+        let n = lists.written().saturating_sub(applied.lists.written);
+        failed.push(format!("{n} of {}", lists::noun(lists.written())));
+    }
+    let verb = if applied.failed.len() == 1 && failed.len() == 1 { "is" } else { "are" };
+    format!("failed: {} {verb} not as wanted; {done}{left}, in {took}", failed.join(" and "))
 }
 
 /// What failed, as findings.
@@ -268,12 +311,12 @@ pub fn failures(applied: &Applied) -> Vec<Diagnostic> {
     let finding = |f: &crate::target::kibana::Failed| {
         Diagnostic::new(f.code, format!("{} `{}`: {}", f.verb, f.name, f.message))
     };
-    applied.failed.iter().map(finding).collect()
+    lists::failures(&applied.lists).into_iter().chain(applied.failed.iter().map(finding)).collect()
 }
 
 /// The change set as JSON. Of actions and links to exception lists only the names of the properties are
 /// told: what actions send may be confidential.
-pub fn json(plan: &Changeset, applied: Option<&Applied>) -> Value {
+pub fn json(plan: &Changeset, lists: &ListPlan, applied: Option<&Applied>) -> Value {
     let field = |f: &FieldChange| {
         if matches!(f.field.as_str(), "actions" | "exceptions_list" | "response_actions") {
             json!({ "field": f.field })
@@ -311,12 +354,16 @@ pub fn json(plan: &Changeset, applied: Option<&Applied>) -> Value {
         ["create", "update", "replace", "enable", "disable", "delete", "conflict", "kept", "orphan", "same"];
     let summary: serde_json::Map<String, Value> =
         words.iter().map(|w| ((*w).to_owned(), json!(plan.count(w)))).collect();
+    let (exception_lists, value_lists) = lists::json(lists);
     json!({
-        "ok": applied.is_none_or(|a| a.failed.is_empty()),
+        "exception_lists": exception_lists,
+        "value_lists": value_lists,
+        "ok": applied.is_none_or(|a| a.failed.is_empty() && a.lists.failed.is_empty()),
         "summary": summary,
         "changes": plan.changes.iter().filter(|c| c.kind != Kind::Same).map(change).collect::<Vec<_>>(),
         "applied": applied.map(|a| json!({
             "written": a.written,
+            "lists": lists::applied_json(&a.lists),
             "failed": a.failed.iter().map(|f| json!({
                 "rule": { "id": f.rule_id, "name": f.name },
                 "change": f.verb,

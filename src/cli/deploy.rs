@@ -2,13 +2,16 @@
 
 use super::Exit;
 use super::connection::{self, Connection, Place};
-use super::pack::{Selection, open};
+use super::pack::{Opened, Selection, open};
 use super::terminal::{Terminal, count};
 use super::{changes, validate};
 use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
+use crate::pack::bundled::{self, BundledFile};
 use crate::pack::target::{DEMO, OnDrift};
-use crate::pack::{Config, Target};
+use crate::pack::{CONFIG, CompiledRule, Config, Pack, Target};
 use crate::render::{self, Format};
+use crate::target::http::Failure;
+use crate::target::kibana::exceptions::{self, ListPlan, Lists, WantedLists};
 use crate::target::kibana::{self, Applied, Changeset, Live, Settings};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
@@ -20,7 +23,7 @@ const REST: Duration = Duration::from_millis(500);
 /// Bring the pack to Kibana
 ///
 /// Reads what is there, shows what would change, asks, writes, and reads back. Only rules with the pack's
-/// tag are touched; what was edited in Kibana, and links to exception lists, stay. Without --target the
+/// tag are touched; what was edited in Kibana, and exceptions that were made there, stay. Without --target the
 /// targets are listed. `rulepack dev kibana` starts a Kibana to practise on: the target `demo`.
 #[derive(Args)]
 #[command(
@@ -41,7 +44,7 @@ pub struct DeployArgs {
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    /// Delete rules that the pack owns and no longer has
+    /// Delete rules and exception lists that the pack owns and no longer has
     #[arg(long)]
     prune: bool,
     /// What happens to rules that were edited in Kibana, instead of the target's own setting
@@ -75,6 +78,11 @@ enum Drift {
 
 /// Runs the command.
 pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
+    // holds the bundled pack for as long as it is deployed
+    let _folder = match practice(args.target.as_deref(), terminal) {
+        Ok(folder) => folder,
+        Err(exit) => return exit,
+    };
     let opened = match open(&args.selection.all(), terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
@@ -101,44 +109,21 @@ pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
         terminal.note("        rulepack validate");
         return Exit::Findings;
     }
-    let connection = match Connection::open(&target, config, &opened.pack.root) {
-        Ok(connection) => connection,
-        Err((d, exit)) => return refuse(&d, exit, terminal),
-    };
-    let commit = super::git::commit(&opened.pack.root);
-    let mut wanted = kibana::wanted(&validated.rules, config, &target);
-    if wanted.is_empty() {
-        terminal.note(&format!("error: the target `{}` selects none of these rules", target.name));
-        return Exit::Usage;
-    }
-    let rescue = Place::new(&opened.pack.root, &target);
-    let mut settings = Settings::new(&config.name, &target);
-    settings.prune = args.prune;
-    settings.commit = commit.clone();
-    settings.rescued = rescue.kept();
     let begun = Instant::now();
-    let live = match read(&connection, &config.name, &wanted) {
-        Ok(live) => live,
-        Err(e) => return refuse(&connection.refused("reading the rules", &e), Exit::Remote, terminal),
-    };
-    match kibana::resolve(&mut wanted, &live, &connection.kibana, config) {
-        Ok(found) if found.is_empty() => {}
-        Ok(found) => {
-            found.iter().for_each(|d| terminal.complain(d));
-            terminal.note(&format!("failed: {}, so nothing was written", count(found.len(), "error")));
-            return Exit::Remote;
-        }
-        Err(e) => return refuse(&connection.refused("reading connectors", &e), Exit::Remote, terminal),
-    }
-    let plan = kibana::plan(&wanted, &live, &settings, opened.is_whole());
+    let Looked { connection, wanted, lists, plan, list_plan, settings, rescue } =
+        match look(&opened, &validated.rules, &target, args.prune, terminal) {
+            Ok(looked) => looked,
+            Err(exit) => return exit,
+        };
     let mut answer = Answer {
         args: &args,
         target: &target,
         connection: &connection,
         config,
-        commit,
+        commit: settings.commit.clone(),
         rules: wanted.len(),
         plan: &plan,
+        lists: &list_plan,
         warnings: connection.warnings.clone(),
     };
     let (limit, deletes) = (target.max_prune.limit(plan.owned), plan.count("delete"));
@@ -168,8 +153,9 @@ pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
         );
     }
     answer.plan(terminal);
-    let differs = plan.writes() || plan.count("conflict") > 0;
-    if args.dry_run || !plan.writes() {
+    let writes = plan.writes() || list_plan.writes();
+    let differs = writes || plan.count("conflict") > 0 || list_plan.conflicts() > 0;
+    if args.dry_run || !writes {
         answer.planned(terminal);
         return if args.exit_code && differs { Exit::Findings } else { Exit::Fine };
     }
@@ -187,9 +173,110 @@ pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
             }
         }
     }
-    let applied = kibana::apply(&plan, &wanted, &connection.kibana, &settings, &rescue, REST);
+    let lists = Lists { wanted: &lists, plan: &list_plan };
+    let applied = kibana::deploy(&plan, lists, &wanted, &connection.kibana, &settings, &rescue, REST);
     answer.applied(&applied, begun.elapsed(), terminal);
-    if applied.failed.is_empty() { Exit::Fine } else { Exit::Remote }
+    if applied.failed.is_empty() && applied.lists.failed.is_empty() { Exit::Fine } else { Exit::Remote }
+}
+
+/// A target that was looked at: what is wanted there, what is there, and the way from one to the other.
+pub struct Looked {
+    /// The connection.
+    pub connection: Connection,
+    /// The rules as they are wanted.
+    pub wanted: Vec<kibana::Wanted>,
+    lists: WantedLists,
+    /// What is to happen to the rules.
+    pub plan: Changeset,
+    /// What is to happen to exception lists.
+    pub list_plan: ListPlan,
+    /// How it was planned.
+    pub settings: Settings,
+    rescue: Place,
+}
+
+/// Reads a target and plans. Complains and tells the exit where that fails; nothing is written.
+pub fn look(
+    opened: &Opened,
+    rules: &[CompiledRule],
+    target: &Target,
+    prune: bool,
+    terminal: &mut Terminal,
+) -> Result<Looked, Exit> {
+    let config = &opened.pack.config;
+    let connection = match Connection::open(target, config, &opened.pack.root) {
+        Ok(connection) => connection,
+        Err((d, exit)) => return Err(refuse(&d, exit, terminal)),
+    };
+    let mut wanted = kibana::wanted(rules, config, target);
+    if wanted.is_empty() {
+        terminal.note(&format!("error: the target `{}` selects none of these rules", target.name));
+        return Err(Exit::Usage);
+    }
+    let (lists, mut found) =
+        exceptions::wanted(rules, &opened.pack.exceptions, &config.name, target, &mut wanted);
+    let rescue = Place::new(&opened.pack.root, target);
+    let mut settings = Settings::new(&config.name, target);
+    settings.prune = prune;
+    settings.commit = super::git::commit(&opened.pack.root);
+    settings.rescued = rescue.kept();
+    let mut read = |terminal: &mut Terminal| {
+        let mut refused =
+            |doing: &str, e: Failure| refuse(&connection.refused(doing, &e), Exit::Remote, terminal);
+        let (kibana, whole) = (&connection.kibana, opened.is_whole());
+        let live = read(&connection, &config.name, &wanted).map_err(|e| refused("reading the rules", e))?;
+        let live_lists = exceptions::read(kibana, &lists, &config.name, whole, prune)
+            .map_err(|e| refused("reading the exception lists", e))?;
+        let ids = live_lists.ids(&lists);
+        found.extend(
+            exceptions::obstacles(kibana, &lists, &live_lists)
+                .map_err(|e| refused("reading the value lists", e))?,
+        );
+        found.extend(
+            kibana::resolve(&mut wanted, &live, kibana, config, &ids)
+                .map_err(|e| refused("reading connectors", e))?,
+        );
+        Ok((live, live_lists))
+    };
+    let (live, live_lists) = read(terminal)?;
+    if !found.is_empty() {
+        found.iter().for_each(|d| terminal.complain(d));
+        terminal.note(&format!("failed: {}, so nothing was written", count(found.len(), "error")));
+        return Err(Exit::Remote);
+    }
+    let plan = kibana::plan(&wanted, &live, &settings, opened.is_whole());
+    let list_plan = exceptions::plan(&lists, &live_lists, &settings, opened.is_whole(), &plan);
+    Ok(Looked { connection, wanted, lists, plan, list_plan, settings, rescue })
+}
+
+/// Goes to the bundled pack, in a folder of its own, where somebody wants to practise and has no pack.
+fn practice(target: Option<&str>, terminal: &mut Terminal) -> Result<Option<tempfile::TempDir>, Exit> {
+    let here = std::env::current_dir().unwrap_or_default();
+    if target != Some(DEMO) || Pack::find(&here).is_some() {
+        return Ok(None);
+    }
+    let made = tempfile::tempdir().map_err(|e| e.to_string()).and_then(|folder| {
+        let config: BundledFile = (CONFIG, bundled::CONFIG.as_bytes());
+        for (path, bytes) in std::iter::once(&config).chain(bundled::FILES) {
+            super::files::write(&folder.path().join(path), bytes)?;
+        }
+        std::env::set_current_dir(folder.path()).map_err(|e| e.to_string())?;
+        Ok(folder)
+    });
+    match made {
+        Ok(folder) => {
+            terminal.note(&format!(
+                "note: no `rulepack.toml` here, so this is the bundled pack `{}`; `rulepack init --with {}` writes it",
+                bundled::NAME,
+                bundled::NAME
+            ));
+            Ok(Some(folder))
+        }
+        Err(why) => {
+            terminal.note(&format!("error: the bundled pack cannot be written: {why}"));
+            Err(Exit::Usage)
+        }
+    }
 }
 
 fn refuse(d: &Diagnostic, exit: Exit, terminal: &mut Terminal) -> Exit {
@@ -199,11 +286,7 @@ fn refuse(d: &Diagnostic, exit: Exit, terminal: &mut Terminal) -> Exit {
 }
 
 /// Everything there that may concern the pack: what has its tag, and whatever has its rule ids.
-fn read(
-    connection: &Connection,
-    pack: &str,
-    wanted: &[kibana::Wanted],
-) -> Result<Vec<Live>, crate::target::http::Failure> {
+fn read(connection: &Connection, pack: &str, wanted: &[kibana::Wanted]) -> Result<Vec<Live>, Failure> {
     let ids: Vec<&str> = wanted.iter().map(|w| w.rule_id.as_str()).collect();
     let mut by_id: BTreeMap<String, Live> = BTreeMap::new();
     let tagged = connection.kibana.with_tag(&kibana::tag(pack))?;
@@ -257,6 +340,7 @@ struct Answer<'a> {
     commit: Option<String>,
     rules: usize,
     plan: &'a Changeset,
+    lists: &'a ListPlan,
     warnings: Vec<Diagnostic>,
 }
 
@@ -287,7 +371,8 @@ impl Answer<'_> {
             ));
             terminal.line("");
         }
-        let lines = changes::lines(self.plan);
+        let mut lines = changes::lines(self.plan);
+        lines.extend(changes::lists::lines(self.lists));
         if !lines.is_empty() {
             lines.iter().for_each(|l| terminal.line(l));
             terminal.line("");
@@ -298,12 +383,12 @@ impl Answer<'_> {
 
     /// The verdict of a plan that is not applied.
     fn planned(&self, terminal: &mut Terminal) {
-        let verdict = changes::verdict(self.plan, &self.target.name);
+        let verdict = changes::verdict(self.plan, self.lists, &self.target.name);
         if !self.is_text() {
             return self.json(None, &verdict, terminal);
         }
         terminal.line(&verdict);
-        if self.plan.writes() {
+        if self.plan.writes() || self.lists.writes() {
             let mut again = format!("rulepack deploy --target {}", self.target.name);
             if self.args.prune {
                 again.push_str(" --prune");
@@ -315,12 +400,13 @@ impl Answer<'_> {
 
     /// What came of it.
     fn applied(&self, applied: &Applied, took: Duration, terminal: &mut Terminal) {
-        let verdict = changes::applied(self.plan, applied, took);
+        let verdict = changes::applied(self.plan, self.lists, applied, took);
         if !self.is_text() {
             return self.json(Some(applied), &verdict, terminal);
         }
         let late = Changeset { changes: applied.conflicts.clone(), owned: 0 };
-        let lines = changes::lines(&late);
+        let mut lines = changes::lines(&late);
+        lines.extend(changes::lists::late(&applied.lists));
         if !lines.is_empty() {
             terminal.line("changed in Kibana after the plan:");
             lines.iter().for_each(|l| terminal.line(l));
@@ -328,7 +414,7 @@ impl Answer<'_> {
         }
         terminal.findings(&changes::failures(applied), Format::Text);
         terminal.line(&verdict);
-        if !applied.failed.is_empty() {
+        if !applied.failed.is_empty() || !applied.lists.failed.is_empty() {
             terminal.line(&format!(
                 "        rulepack deploy --target {}      picks up where this one ended",
                 self.target.name
@@ -339,7 +425,7 @@ impl Answer<'_> {
     fn json(&self, applied: Option<&Applied>, verdict: &str, terminal: &mut Terminal) {
         let mut found = self.warnings.clone();
         found.extend(applied.map(changes::failures).unwrap_or_default());
-        let mut out = changes::json(self.plan, applied);
+        let mut out = changes::json(self.plan, self.lists, applied);
         if let Some(map) = out.as_object_mut() {
             map.insert(
                 "target".into(),

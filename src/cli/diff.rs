@@ -1,5 +1,7 @@
 //! `rulepack diff`: what a change would do, rules and alerts.
 
+mod live;
+
 use super::Exit;
 use super::git::{GitError, Repository};
 use super::terminal::{Terminal, thousands};
@@ -15,10 +17,12 @@ use std::sync::Arc;
 /// Show what a change would do: rules and alerts
 ///
 /// Both revisions are built from their sources and replayed over the same events, the fixtures or --on.
-/// Without REV: from where the branch left the default branch, to the working tree.
+/// Without REV: from where the branch left the default branch, to the working tree. With --target: from what
+/// is live there, to what a deploy of the working tree would make of it.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  rulepack diff\n  rulepack diff v1.2..HEAD\n  rulepack diff main --on ~/logs/AWSLogs\n  \
+rulepack diff --target prod --exit-code\n  \
 rulepack diff --format markdown > comment.md"
 )]
 pub struct DiffArgs {
@@ -37,8 +41,8 @@ pub struct DiffArgs {
     /// Markdown and annotations: also show who did what
     #[arg(long)]
     show_values: bool,
-    /// Compare with what is live on a target (not supported yet)
-    #[arg(long, value_name = "TARGET")]
+    /// Compare what is live on a target with the working tree
+    #[arg(long, value_name = "TARGET", conflicts_with = "revisions")]
     target: Option<String>,
 }
 
@@ -55,18 +59,16 @@ struct Built {
     label: String,
     pack: Pack,
     rules: Vec<CompiledRule>,
+    /// The folder that the fixtures are below.
+    fixtures: PathBuf,
     /// Holds the sources of a revision for as long as they are looked at.
     _folder: Option<tempfile::TempDir>,
 }
 
 /// Runs the command.
 pub fn run(args: DiffArgs, terminal: &mut Terminal) -> Exit {
-    if args.target.is_some() {
-        let d =
-            crate::diag::Diagnostic::new(crate::diag::Code::RP9001, "`diff --target` is not supported yet")
-                .help("`rulepack deploy --target T --dry-run` shows what a deploy would change");
-        terminal.complain(&d);
-        return Exit::Findings;
+    if let Some(target) = args.target.clone() {
+        return live::run(&args, &target, terminal);
     }
     let here = std::env::current_dir().unwrap_or_default();
     let Some(root) = Pack::find(&here) else {
@@ -78,11 +80,12 @@ pub fn run(args: DiffArgs, terminal: &mut Terminal) -> Exit {
         Ok(sides) => sides,
         Err(exit) => return exit,
     };
-    let on = if args.on.is_empty() {
-        vec![new.pack.root.join(&new.pack.config.fixtures)]
-    } else {
-        args.on.clone()
-    };
+    tell(&args, &old, &new, terminal)
+}
+
+/// Replays both sides, compares them, and tells.
+fn tell(args: &DiffArgs, old: &Built, new: &Built, terminal: &mut Terminal) -> Exit {
+    let on = if args.on.is_empty() { events(new) } else { args.on.clone() };
     let shown = if args.on.is_empty() {
         new.pack.config.fixtures.clone()
     } else {
@@ -100,8 +103,8 @@ pub fn run(args: DiffArgs, terminal: &mut Terminal) -> Exit {
         rules: (old.rules.len(), new.rules.len()),
         on: format!("{shown} ({} events)", thousands(new_report.records)),
     };
-    print(&args, &heading, &diff, &new, terminal);
-    let unreadable = unreadable(&old, &new);
+    print(args, &heading, &diff, new, terminal);
+    let unreadable = unreadable(old, new);
     for line in &unreadable {
         terminal.note(line);
     }
@@ -140,6 +143,12 @@ fn print(args: &DiffArgs, heading: &Heading, diff: &Diff, new: &Built, terminal:
             terminal.note(&comparison::verdict(diff));
         }
     }
+}
+
+/// The events of a pack; one without any is compared by its rules alone.
+fn events(built: &Built) -> Vec<PathBuf> {
+    let folder = built.fixtures.join(&built.pack.config.fixtures);
+    if folder.exists() { vec![folder] } else { Vec::new() }
 }
 
 fn complain(e: &GitError, terminal: &mut Terminal) -> Exit {
@@ -227,7 +236,8 @@ fn build(
 
 fn compiled(label: String, pack: Pack, folder: Option<tempfile::TempDir>) -> Built {
     let rules = pack.compile(&pack.files.iter().collect::<Vec<_>>());
-    Built { label, pack, rules, _folder: folder }
+    let fixtures = pack.root.clone();
+    Built { label, pack, rules, fixtures, _folder: folder }
 }
 
 fn replay(rules: &[CompiledRule], on: &[PathBuf]) -> (Engine, Report) {

@@ -199,10 +199,38 @@ impl Http {
         body: Option<&Value>,
         repeat: Repeat,
     ) -> Result<Value, Failure> {
-        let bytes = body.map(Value::to_string);
+        let text = body.map(Value::to_string);
+        self.repeated(method, path, text.as_deref().map(|t| ("application/json", t.as_bytes())), repeat)
+    }
+
+    /// Sends a file as the field `file` of a form. Once only, unless it cannot have been acted on.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub fn upload(&self, path: &str, name: &str, content: &[u8]) -> Result<Value, Failure> {
+        // random, so that no file can hold it
+        let mark = uuid::Uuid::new_v4().simple().to_string();
+        let mut body = format!(
+            "--{mark}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+             content-type: application/octet-stream\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend_from_slice(content);
+        body.extend_from_slice(format!("\r\n--{mark}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={mark}");
+        self.repeated("POST", path, Some((&kind, &body)), Repeat::Unsent)
+    }
+
+    fn repeated(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+        repeat: Repeat,
+    ) -> Result<Value, Failure> {
         let mut attempt = 1;
         loop {
-            let (failure, wait) = match self.once(method, path, bytes.as_deref()) {
+            let (failure, wait) = match self.once(method, path, body) {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
@@ -243,13 +271,13 @@ impl Http {
         &self,
         method: &str,
         path: &str,
-        body: Option<&str>,
+        body: Option<(&str, &[u8])>,
     ) -> Result<Value, (Failure, Option<Duration>)> {
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
         let mut request =
             self.client.request(method, format!("{}{path}", self.options.base)).headers(self.headers.clone());
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_owned());
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body.to_vec());
         }
         let response = request.send().map_err(|e| (self.not_answered(&e), None))?;
         let status = response.status().as_u16();
@@ -300,7 +328,13 @@ impl Http {
         let mut text: String = text.to_owned();
         let secrets = match &self.options.credentials {
             Credentials::None => Vec::new(),
-            Credentials::ApiKey(s) | Credentials::Bearer(s) => vec![s.clone()],
+            Credentials::Bearer(s) => vec![s.clone()],
+            // encoded it is sent, and decoded it is as good
+            Credentials::ApiKey(s) => {
+                let pair = s.unbase64();
+                let key = pair.as_ref().and_then(|p| p.expose().split_once(':').map(|(_, k)| Secret::new(k)));
+                [Some(s.clone()), pair, key].into_iter().flatten().collect()
+            }
             Credentials::Basic(s) => {
                 let password = s.expose().split_once(':').map_or("", |p| p.1);
                 vec![Secret::new(&base64(s.expose().as_bytes())), s.clone(), Secret::new(password)]

@@ -17,6 +17,7 @@ mod compile;
 mod deploy;
 mod diff;
 mod esql_reference;
+mod examples;
 mod fake_kibana;
 mod generated_schema;
 mod output;

@@ -29,12 +29,13 @@ fn without_times(line: &str) -> String {
     let mut out: Vec<&str> = Vec::new();
     for word in line.split(' ') {
         let number = |w: &&str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        if matches!(word, "ms" | "s") && out.last().is_some_and(number) {
+        let unit = word.trim_end_matches(',');
+        if matches!(unit, "ms" | "s") && out.last().is_some_and(number) {
             out.pop();
             while out.last().is_some_and(|w| w.is_empty()) {
                 out.pop();
             }
-            out.push("T");
+            out.push(if unit == word { "T" } else { "T," });
         } else {
             out.push(word);
         }

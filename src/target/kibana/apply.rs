@@ -3,6 +3,7 @@
 //! and a second run picks up where one was cut off.
 
 use super::client::{BULK, Kibana};
+use super::exceptions::{Lists, ListsApplied, before, key};
 use super::ownership::Live;
 use super::plan::{Change, Changeset, Kind, Settings, plan_one};
 use super::wanted::Wanted;
@@ -51,6 +52,8 @@ pub struct Applied {
     pub failed: Vec<Failed>,
     /// Changes that turned into conflicts because Kibana changed after the plan.
     pub conflicts: Vec<Change>,
+    /// What came of exception lists.
+    pub lists: ListsApplied,
 }
 
 /// How one write ended.
@@ -67,8 +70,40 @@ enum Done {
     Failed(String),
 }
 
-/// Applies the changes. `wanted` is what they were planned from; `rest` the pause between two batches of
-/// rules that are switched on, so that their first runs do not come all at once.
+/// Applies the changes of exception lists and rules: lists and exceptions first, then the rules that refer
+/// to them, then what is stale. A rule whose lists could not be completed is not written. For the other
+/// arguments see [`apply`].
+pub fn deploy(
+    changes: &Changeset,
+    lists: Lists<'_>,
+    wanted: &[Wanted],
+    kibana: &Kibana,
+    settings: &Settings,
+    rescue: &dyn Rescue,
+    rest: Duration,
+) -> Applied {
+    let half = before(lists, kibana, settings);
+    let mut changes = changes.clone();
+    let mut wanted = wanted.to_vec();
+    // lists that were made just now have got the ids that links need
+    let bodies =
+        changes.changes.iter_mut().map(|c| &mut c.body).chain(wanted.iter_mut().map(|w| &mut w.body));
+    for link in bodies.filter_map(|b| b.get_mut("exceptions_list")?.as_array_mut()).flatten() {
+        if let (Some(id), Some(link)) = (half.ids.get(&key(link)), link.as_object_mut()) {
+            link.insert("id".to_owned(), Value::String(id.clone()));
+        }
+    }
+    let blocked = half.blocked();
+    let mut out = apply_unless(&changes, &wanted, kibana, settings, rescue, rest, &blocked);
+    let mut failed: BTreeSet<&str> = out.failed.iter().map(|f| f.rule_id.as_str()).collect();
+    failed.extend(out.conflicts.iter().map(|c| c.rule_id.as_str()));
+    let lists = half.after(&failed);
+    out.lists = lists;
+    out
+}
+
+/// Applies the changes of rules. `wanted` is what they were planned from; `rest` the pause between two
+/// batches of rules that are switched on, so that their first runs do not come all at once.
 pub fn apply(
     changes: &Changeset,
     wanted: &[Wanted],
@@ -77,8 +112,20 @@ pub fn apply(
     rescue: &dyn Rescue,
     rest: Duration,
 ) -> Applied {
+    apply_unless(changes, wanted, kibana, settings, rescue, rest, &BTreeMap::new())
+}
+
+fn apply_unless(
+    changes: &Changeset,
+    wanted: &[Wanted],
+    kibana: &Kibana,
+    settings: &Settings,
+    rescue: &dyn Rescue,
+    rest: Duration,
+    blocked: &BTreeMap<String, String>,
+) -> Applied {
     let by_id: BTreeMap<&str, &Wanted> = wanted.iter().map(|w| (w.rule_id.as_str(), w)).collect();
-    let run = Run { kibana, settings, rescue };
+    let run = Run { kibana, settings, rescue, blocked };
     let todo: Vec<&Change> = changes.changes.iter().filter(|c| c.kind.writes()).collect();
     // first what brings protection, last what takes it away
     let order = |kind: &Kind| match kind {
@@ -151,11 +198,16 @@ struct Run<'a> {
     kibana: &'a Kibana,
     settings: &'a Settings,
     rescue: &'a dyn Rescue,
+    /// Rules that must wait, and why.
+    blocked: &'a BTreeMap<String, String>,
 }
 
 impl Run<'_> {
     fn write(&self, change: &Change, wanted: Option<&Wanted>) -> Done {
         let Some(wanted) = wanted else { return Done::Failed("it is not in the pack".to_owned()) };
+        if let Some(why) = self.blocked.get(&change.rule_id).filter(|_| change.kind != Kind::Disable) {
+            return Done::Failed(why.clone());
+        }
         match &change.kind {
             Kind::Create => self.create(&change.body),
             Kind::Enable | Kind::Disable => match &change.live {

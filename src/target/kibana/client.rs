@@ -57,12 +57,23 @@ impl Kibana {
         &self.http
     }
 
-    fn call(&self, method: &str, path: &str, body: Option<&Value>, repeat: Repeat) -> Result<Value, Failure> {
+    pub(super) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        repeat: Repeat,
+    ) -> Result<Value, Failure> {
         self.http.send(method, &format!("{}{path}", self.prefix), body, repeat)
     }
 
-    fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
         self.call("GET", path, None, Repeat::Free)
+    }
+
+    /// Sends a file, as a form of a web page does. Not repeated when the answer is lost.
+    pub(super) fn upload(&self, path: &str, name: &str, content: &[u8]) -> Result<(), Failure> {
+        self.http.upload(&format!("{}{path}", self.prefix), name, content).map(|_| ())
     }
 
     /// Version and flavour. Someone without rights gets an answer without them.
@@ -126,10 +137,13 @@ impl Kibana {
         let mut total = None;
         let mut steady = true;
         for page in 1..=10_000 / PAGE {
-            let answer = self.get(&format!(
-                "/api/detection_engine/rules/_find?page={page}&per_page={PAGE}&sort_field=created_at&sort_order=asc&filter={}",
-                encode(filter)
-            ))?;
+            let mut path = format!(
+                "/api/detection_engine/rules/_find?page={page}&per_page={PAGE}&sort_field=created_at&sort_order=asc"
+            );
+            if !filter.is_empty() {
+                path.push_str(&format!("&filter={}", encode(filter)));
+            }
+            let answer = self.get(&path)?;
             let now = answer.get("total").and_then(Value::as_u64);
             steady &= total.is_none_or(|t| Some(t) == now);
             total = now;
@@ -147,6 +161,15 @@ impl Kibana {
         }
         steady &= total.is_none_or(|t| t == found.len() as u64);
         Ok((found, steady))
+    }
+
+    /// Every rule of the space; `None` where there are more than can be listed.
+    ///
+    /// # Errors
+    /// When Kibana refuses or does not answer.
+    pub fn all_rules(&self) -> Result<Option<Vec<Live>>, Failure> {
+        let (found, steady) = self.find_once("")?;
+        Ok((steady && found.len() < 10_000).then_some(found))
     }
 
     /// Every rule with a tag.
@@ -295,6 +318,6 @@ impl Kibana {
 }
 
 /// A string of KQL.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -4,19 +4,22 @@
 
 mod apply;
 mod client;
+pub mod exceptions;
 pub mod fake;
 mod normalise;
 mod overlay;
 mod ownership;
 mod plan;
+mod sides;
 mod wanted;
 
-pub use apply::{Applied, Failed, Rescue, apply};
+pub use apply::{Applied, Failed, Rescue, apply, deploy};
 pub use client::{About, Bulk, Kibana, options};
 pub use normalise::{normal, without_server_fields};
 pub use overlay::{NamedAction, Overlaid, overlay};
 pub use ownership::{Live, Stamp, tag};
 pub use plan::{Change, Changeset, FieldChange, Kept, Kind, Settings, plan};
+pub use sides::{Sides, sides};
 pub use wanted::{Wanted, resolve, wanted};
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub struct Stamp {
     pub rule_id: String,
     /// Whether the rule is to be switched on once it is there.
     pub enable: bool,
+    /// The exception lists that the pack linked: should it drop one, it takes its own link away, and no other.
+    pub links: Vec<String>,
 }
 
 impl Stamp {
@@ -38,6 +40,9 @@ impl Stamp {
             }
             if self.enable {
                 map.insert("enable".to_owned(), json!(true));
+            }
+            if !self.links.is_empty() {
+                map.insert("links".to_owned(), json!(self.links));
             }
         }
         out
@@ -168,6 +173,10 @@ impl Live {
             name: crate::target::http::one_line(text("name").unwrap_or_default()),
             rule_id: text("rule_id").unwrap_or_default().to_owned(),
             enable: stamp.get("enable") == Some(&Value::Bool(true)),
+            links: {
+                let links = stamp.get("links").and_then(Value::as_array);
+                links.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+            },
         })
     }
 }

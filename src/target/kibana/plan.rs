@@ -1,6 +1,7 @@
 //! The change set: what has to be written so that Kibana has what the pack wants. Pure; whoever reads
 //! Kibana again can plan again.
 
+use super::exceptions::{key, link_name};
 use super::normalise::{is_server_tag, normal, normal_action, without_server_fields};
 use super::ownership::{Live, Stamp, comparable, hash, tag};
 use super::wanted::Wanted;
@@ -47,7 +48,7 @@ impl Settings {
 
     /// How a property is managed. Links to exception lists and actions that were made in Kibana stay
     /// unless the configuration says otherwise.
-    fn mode(&self, property: &str) -> Manage {
+    pub(super) fn mode(&self, property: &str) -> Manage {
         let usual = match property {
             "exceptions_list" | "actions" => Manage::Add,
             _ => Manage::Set,
@@ -346,6 +347,10 @@ fn stamp(
         name: wanted.name.clone(),
         rule_id: wanted.rule_id.clone(),
         enable,
+        links: {
+            let links = wanted.body.get("exceptions_list").and_then(Value::as_array);
+            links.into_iter().flatten().map(|l| link_name(&key(l))).collect()
+        },
     };
     let object = |v: Option<&Value>| v.and_then(Value::as_object).cloned().unwrap_or_default();
     let mut meta = object(live.and_then(|l| l.json().get("meta")));
@@ -366,6 +371,15 @@ fn existing(wanted: &Wanted, live: &Live, settings: &Settings, mut change: Chang
             Some(false) => Kind::Disable,
             None => Kind::Same,
         };
+        return change;
+    }
+    let links = desired.get("exceptions_list").and_then(Value::as_array).into_iter().flatten();
+    if links.filter(|l| l.get("type").and_then(Value::as_str) == Some("rule_default")).count() > 1 {
+        change.kind = Kind::Conflict {
+            reason: "it has a default exception list in Kibana, and Kibana takes one only".to_owned(),
+            help: Some("give the pack's list the type `detection`".to_owned()),
+        };
+        change.toggle = None;
         return change;
     }
     if is_edited(live, settings) {
@@ -443,7 +457,7 @@ fn toggle(wanted: &Wanted, live: &Live, settings: &Settings) -> Option<bool> {
 }
 
 /// The rule as it is to be, given what is there; and what stays of that.
-fn desired(wanted: &Wanted, live: &Live, settings: &Settings) -> (Map<String, Value>, Kept) {
+pub(super) fn desired(wanted: &Wanted, live: &Live, settings: &Settings) -> (Map<String, Value>, Kept) {
     let mut body = without_server_fields(&wanted.body);
     let mut kept = Kept::default();
     let live_properties = without_server_fields(live.json());
@@ -487,17 +501,20 @@ fn add(body: &mut Map<String, Value>, property: &str, there: Option<&Value>) {
     }
 }
 
-/// Keeps the live links to exception lists; tells how many the pack does not have itself.
+/// Keeps the live links to exception lists; tells how many the pack does not have itself. Only a link that
+/// the pack made, and no longer has, goes.
 fn carry_exceptions(body: &mut Map<String, Value>, live: &Live) -> usize {
     let there = live.list("exceptions_list");
     if there.is_empty() {
         return 0;
     }
-    let key = |l: &Value| (l.get("list_id").cloned(), l.get("namespace_type").cloned());
+    let stamp = live.stamp().filter(|s| s.rule_id == live.rule_id());
+    let ours = stamp.map(|s| s.links).unwrap_or_default();
     let here = body.entry("exceptions_list").or_insert_with(|| json!([]));
     let Some(here) = here.as_array_mut() else { return 0 };
     let own: Vec<_> = here.iter().map(key).collect();
-    let others: Vec<Value> = there.iter().filter(|l| !own.contains(&key(l))).cloned().collect();
+    let stays = |l: &&Value| !own.contains(&key(l)) && !ours.contains(&link_name(&key(l)));
+    let others: Vec<Value> = there.iter().filter(stays).cloned().collect();
     let n = others.len();
     here.extend(others);
     n

@@ -12,27 +12,27 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-const PACK: &str = "acme";
+pub(super) const PACK: &str = "acme";
 
-fn fake() -> FakeKibana {
+pub(super) fn fake() -> FakeKibana {
     FakeKibana::start(&FakeSettings::default()).unwrap()
 }
 
 /// A connection for tests: no pause worth mentioning between attempts.
-fn connect(base: &str) -> Kibana {
+pub(super) fn connect(base: &str) -> Kibana {
     let mut options = options(base, Credentials::None);
     options.pause = Duration::from_millis(1);
     options.timeout = Duration::from_secs(10);
     Kibana::new(Http::new(options).unwrap(), "default")
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings::new(PACK, &Target::demo())
 }
 
 /// Rules that are kept in memory while they are replaced.
 #[derive(Default)]
-struct Memory(Mutex<BTreeMap<String, Live>>);
+pub(super) struct Memory(pub(super) Mutex<BTreeMap<String, Live>>);
 
 impl Rescue for Memory {
     fn keep(&self, rule: &Live) -> Result<String, String> {
@@ -44,7 +44,7 @@ impl Rescue for Memory {
     }
 }
 
-fn rule(rule_id: &str, kind: &str, more: Value) -> Wanted {
+pub(super) fn rule(rule_id: &str, kind: &str, more: Value) -> Wanted {
     let mut body = required(kind);
     body.insert("rule_id".into(), json!(rule_id));
     body.insert("name".into(), json!(format!("rule {rule_id}")));
@@ -208,7 +208,7 @@ fn properties(kind: &str) -> Vec<(&'static str, Value, Value)> {
     all
 }
 
-fn read(kibana: &Kibana, wanted: &[Wanted]) -> Vec<Live> {
+pub(super) fn read(kibana: &Kibana, wanted: &[Wanted]) -> Vec<Live> {
     let ids: Vec<&str> = wanted.iter().map(|w| w.rule_id.as_str()).collect();
     let mut all = kibana.with_tag(&tag(PACK)).unwrap();
     for live in kibana.with_rule_ids(&ids).unwrap() {
@@ -223,7 +223,7 @@ fn planned(kibana: &Kibana, wanted: &[Wanted], settings: &Settings) -> Changeset
     let mut wanted = wanted.to_vec();
     let live = read(kibana, &wanted);
     let config = crate::pack::Config::of_folder(PACK);
-    assert!(resolve(&mut wanted, &live, kibana, &config).unwrap().is_empty());
+    assert!(resolve(&mut wanted, &live, kibana, &config, &BTreeMap::new()).unwrap().is_empty());
     plan(&wanted, &live, settings, true)
 }
 
@@ -262,7 +262,7 @@ fn connectors(kibana: &FakeKibana) {
 }
 
 /// Exception lists of the space, by `list_id`.
-fn lists(kibana: &FakeKibana, names: &[&str]) -> Vec<Value> {
+pub(super) fn lists(kibana: &FakeKibana, names: &[&str]) -> Vec<Value> {
     let all: Vec<Value> = names
         .iter()
         .map(|n| json!({ "list_id": n, "name": n, "description": "d", "type": "detection" }))
@@ -276,7 +276,7 @@ fn lists(kibana: &FakeKibana, names: &[&str]) -> Vec<Value> {
         .collect()
 }
 
-fn linked(kibana: &FakeKibana, rule_id: &str) -> Vec<String> {
+pub(super) fn linked(kibana: &FakeKibana, rule_id: &str) -> Vec<String> {
     let rule = kibana.rule("default", rule_id).unwrap_or_default();
     let lists = rule["exceptions_list"].as_array().cloned().unwrap_or_default();
     lists.iter().map(|l| l["list_id"].as_str().unwrap().to_owned()).collect()
@@ -367,7 +367,7 @@ fn links_to_exception_lists_and_actions_made_in_kibana_stay() {
         json!([{ "id": "elsewhere", "list_id": "own", "type": "detection", "namespace_type": "single" }]);
     let mut wanted = vec![rule("a", "query", json!({ "exceptions_list": own }))];
     let live = read(&kibana, &wanted);
-    resolve(&mut wanted, &live, &kibana, &crate::pack::Config::of_folder(PACK)).unwrap();
+    resolve(&mut wanted, &live, &kibana, &crate::pack::Config::of_folder(PACK), &BTreeMap::new()).unwrap();
     settle(&kibana, &wanted, &settings());
     let action = json!({ "id": "c1", "action_type_id": ".slack", "group": "default", "uuid": "u-1", "params": { "message": "m" },
         "frequency": { "summary": true, "notifyWhen": "onActiveAlert", "throttle": null } });
@@ -581,7 +581,8 @@ fn whole_deploy(kibana: &Kibana, wanted: &[Wanted], settings: &Settings, memory:
 
 #[test]
 fn no_single_fault_at_any_step_loses_a_link_or_makes_a_rule_twice() {
-    let (fake, wanted, settings) = scene();
+    let (made, wanted, settings) = scene();
+    let fake = made.twin().unwrap();
     let before = fake.requests().len();
     whole_deploy(&connect(&fake.url()), &wanted, &settings, &Memory::default()).unwrap();
     let requests = u64::try_from(fake.requests().len() - before).unwrap();
@@ -599,8 +600,8 @@ fn no_single_fault_at_any_step_loses_a_link_or_makes_a_rule_twice() {
     ];
     let cases: Vec<(FaultKind, u64)> =
         kinds.into_iter().flat_map(|kind| (0..requests).map(move |at| (kind.clone(), at))).collect();
-    crate::target::http::each(&cases, 4, |(kind, at)| {
-        let (fake, wanted, settings) = scene();
+    crate::target::http::each(&cases, 8, |(kind, at)| {
+        let fake = made.twin().unwrap();
         fake.fault(Fault::new(kind.clone()).after(*at));
         let kibana = connect(&fake.url());
         let memory = Memory::default();
@@ -728,13 +729,13 @@ fn connectors_are_looked_up_by_name() {
     for (name, message) in [("chatt", "no connector `chatt`"), ("twice", "several connectors `twice`")] {
         let mut wanted = vec![rule("a", "query", json!({})), rule("b", "query", json!({}))];
         wanted.iter_mut().for_each(|w| w.actions.push(named(name)));
-        let found = resolve(&mut wanted, &[], &kibana, &config).unwrap();
+        let found = resolve(&mut wanted, &[], &kibana, &config, &BTreeMap::new()).unwrap();
         assert_eq!(found.len(), 1, "{found:#?}");
         assert!(found[0].message.contains(message), "{found:#?}");
     }
     let mut wanted = vec![rule("a", "query", json!({}))];
     wanted[0].actions.push(named("chat"));
-    assert!(resolve(&mut wanted, &[], &kibana, &config).unwrap().is_empty());
+    assert!(resolve(&mut wanted, &[], &kibana, &config, &BTreeMap::new()).unwrap().is_empty());
     assert_eq!(wanted[0].body["actions"][0]["id"], "c1");
     settle(&kibana, &wanted, &settings());
 }

@@ -2,6 +2,7 @@
 //! looked up in the space.
 
 use super::client::Kibana;
+use super::exceptions::{Key, key};
 use super::overlay::{NamedAction, overlay};
 use super::ownership::{Live, tag};
 use crate::diag::{Code, Diagnostic, did_you_mean};
@@ -67,8 +68,8 @@ impl Wanted {
     }
 }
 
-/// Looks up what rules refer to by name: connectors and exception lists. `document` is the
-/// configuration that findings point into.
+/// Looks up what rules refer to by name: connectors and exception lists. `lists` are those of the pack, with
+/// their ids where they are there already. Findings point into the configuration.
 ///
 /// # Errors
 /// When Kibana refuses or does not answer.
@@ -77,8 +78,9 @@ pub fn resolve(
     live: &[Live],
     kibana: &Kibana,
     config: &Config,
+    lists: &BTreeMap<Key, Option<String>>,
 ) -> Result<Vec<Diagnostic>, Failure> {
-    let mut found = exceptions(wanted, live, kibana)?;
+    let mut found = exceptions(wanted, live, kibana, lists)?;
     let by_id = |w: &Wanted| w.body.get("actions").and_then(Value::as_array).is_some_and(|a| !a.is_empty());
     if wanted.iter().any(|w| !w.actions.is_empty() || by_id(w)) {
         let connectors = kibana.connectors()?;
@@ -194,14 +196,17 @@ fn known(wanted: &[Wanted], connectors: &[Value]) -> Vec<Diagnostic> {
 }
 
 /// Exception lists are known by `list_id`; the id is that of this space.
-fn exceptions(wanted: &mut [Wanted], live: &[Live], kibana: &Kibana) -> Result<Vec<Diagnostic>, Failure> {
-    type Key = (String, String);
-    let key =
-        |list: &Value| -> Key { (text(list, "list_id").to_owned(), text(list, "namespace_type").to_owned()) };
+fn exceptions(
+    wanted: &mut [Wanted],
+    live: &[Live],
+    kibana: &Kibana,
+    lists: &BTreeMap<Key, Option<String>>,
+) -> Result<Vec<Diagnostic>, Failure> {
     let mut ids: BTreeMap<Key, Option<String>> = BTreeMap::new();
     for list in live.iter().flat_map(|l| l.list("exceptions_list")) {
         ids.insert(key(list), Some(text(list, "id").to_owned()));
     }
+    ids.extend(lists.iter().map(|(key, id)| (key.clone(), id.clone())));
     let mut found = Vec::new();
     for rule in wanted {
         for list in rule.body.get_mut("exceptions_list").and_then(Value::as_array_mut).into_iter().flatten() {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const PREFIXES: &[&str] = &["exception-list", "exception-list-agnostic"];
 
 /// The lists of one namespace: those of a space, or the agnostic ones.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Exceptions {
     lists: BTreeMap<String, List>,
     /// `id` of a list to its `list_id`.
@@ -27,6 +27,7 @@ pub(super) struct Exceptions {
     homes: FxHashMap<String, String>,
 }
 
+#[derive(Clone)]
 pub(super) struct List {
     pub(super) container: Object,
     pub(super) items: BTreeMap<String, Object>,

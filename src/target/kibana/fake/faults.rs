@@ -210,7 +210,7 @@ pub(super) fn unknown(object: &Object, known: &[&str]) -> Result<(), String> {
 }
 
 /// The faults that are set, in the order in which they were.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Faults(Vec<Fault>);
 
 /// What happens to one request.

@@ -40,7 +40,7 @@ const TYPES: &[&str] = &[
 const MAX_VALUES: usize = 9_000_000;
 
 /// The value lists of a space.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Lists {
     /// Whether the data streams were made.
     index: bool,

@@ -169,6 +169,14 @@ impl FakeKibana {
         self.server.state().log.iter().cloned().collect()
     }
 
+    /// Another one that holds the same, so that a test need not make it again.
+    #[cfg(test)]
+    pub(super) fn twin(&self) -> Result<FakeKibana, StartError> {
+        let twin = FakeKibana::start(&Settings::default())?;
+        *twin.server.state() = self.server.state().clone();
+        Ok(twin)
+    }
+
     /// Ends all connections and waits for them. Dropping does the same.
     pub fn stop(&mut self) {
         self.server.stop();

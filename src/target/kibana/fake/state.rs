@@ -24,6 +24,7 @@ pub(super) fn text<'a>(object: &'a Object, key: &str) -> &'a str {
 const LOG: usize = 10_000;
 
 /// Everything, behind one lock.
+#[derive(Clone)]
 pub(super) struct State {
     pub(super) version: Version,
     pub(super) version_text: String,
@@ -38,6 +39,7 @@ pub(super) struct State {
 }
 
 /// What gives out ids and times.
+#[derive(Clone)]
 pub(super) struct Server {
     seed: u64,
     clock: Clock,
@@ -70,6 +72,7 @@ impl Server {
 }
 
 /// One space.
+#[derive(Clone)]
 pub(super) struct Space {
     /// As `/api/spaces/space` shows it.
     pub(super) info: Value,
@@ -222,7 +225,7 @@ impl Rule {
 }
 
 /// The rules of a space, in order of creation, found by id, by `rule_id`, and by default exception list.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Rules {
     rules: BTreeMap<u64, Rule>,
     next: u64,
