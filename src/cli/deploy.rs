@@ -199,7 +199,7 @@ fn refuse(d: &Diagnostic, exit: Exit, terminal: &mut Terminal) -> Exit {
 }
 
 /// Everything there that may concern the pack: what has its tag, and whatever has its rule ids.
-fn read(
+pub fn read(
     connection: &Connection,
     pack: &str,
     wanted: &[kibana::Wanted],

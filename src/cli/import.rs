@@ -195,7 +195,7 @@ impl Shown<'_> {
 }
 
 /// What a person should know about the rules: what was kept, left out, and not taken over.
-fn remarks(rules: &[Imported], terminal: &mut Terminal) {
+pub fn remarks(rules: &[Imported], terminal: &mut Terminal) {
     type Part = fn(&Imported) -> &Vec<String>;
     let parts: [(Part, &str); 4] = [
         (|r| &r.kept, "is not known here; it is kept and generated as it is"),

@@ -104,7 +104,7 @@ pub fn connectors(
     (files, refused)
 }
 
-fn cleaned(map: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn cleaned(map: &Map<String, Value>) -> Map<String, Value> {
     // the id of a connector is what actions name
     let connector = map.contains_key("attributes");
     let ours = |k: &str| (connector && k == "id") || !SERVER.contains(&k);

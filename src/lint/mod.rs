@@ -156,7 +156,9 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
     found.extend(selection.iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.iter().cloned()));
     found.extend(rules.iter().flat_map(|r| r.diagnostics.iter().cloned()));
     if let Some(document) = &pack.config.document {
-        found.extend(pack.config.targets.iter().flat_map(|t| t.check(&pack.files, document)));
+        found.extend(
+            pack.config.targets.iter().flat_map(|t| t.check(&pack.files, &pack.exceptions.files, document)),
+        );
     }
     found.extend(rules.iter().flat_map(sequence::lints));
     found.extend(exceptions::findings(&pack.exceptions.files, now));

@@ -105,18 +105,25 @@ impl Exceptions {
         self.files.iter().find_map(|f| Some((f, f.lists.iter().find(|l| l.id == id)?)))
     }
 
-    /// The exceptions that apply to a rule: those of the lists that it names, and of the files that name it.
-    pub fn of<'p>(&'p self, rule: &Rule) -> Vec<Applied<'p>> {
+    /// The lists that apply to a rule: those that it names, and those of the files that name it.
+    pub fn lists_of<'p>(&'p self, rule: &Rule) -> Vec<(&'p ExceptionFile, &'p ExceptionList)> {
         let named: Vec<&str> = list_ids(rule).collect();
         let mut out = Vec::new();
         for file in &self.files {
             let whole = file.rule_ids.iter().any(|id| id == rule.rule_id())
                 || (file.rule_ids.is_empty() && file.rule_names.iter().any(|n| n == rule.title()));
-            for list in file.lists.iter().filter(|l| whole || named.contains(&l.id.as_str())) {
-                out.extend(list.items.iter().map(|item| Applied { file, list, item }));
-            }
+            let lists = file.lists.iter().filter(|l| whole || named.contains(&l.id.as_str()));
+            out.extend(lists.map(|list| (file, list)));
         }
         out
+    }
+
+    /// The exceptions that apply to a rule.
+    pub fn of<'p>(&'p self, rule: &Rule) -> Vec<Applied<'p>> {
+        let lists = self.lists_of(rule).into_iter();
+        lists
+            .flat_map(|(file, list)| list.items.iter().map(move |item| Applied { file, list, item }))
+            .collect()
     }
 
     /// The values of a value list.

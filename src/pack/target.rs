@@ -2,6 +2,7 @@
 
 use super::RuleFile;
 use crate::diag::{Code, Diagnostic};
+use crate::lang::exception::ExceptionFile;
 use crate::lang::rule::{Document, Rule};
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
@@ -128,6 +129,8 @@ pub struct Overlay {
     pub actions: Vec<Value>,
     /// Index patterns instead of those of the rule.
     pub index: Option<Value>,
+    /// Files of exception lists that apply to these rules, as paths below the pack.
+    pub exceptions: Vec<String>,
     /// Where it stands in the configuration.
     pub pointer: String,
     matchers: Vec<GlobMatcher>,
@@ -140,11 +143,21 @@ impl Overlay {
             && (self.rules.is_empty() || (0..self.rules.len()).any(|i| self.names(i, rule)))
     }
 
+    /// Whether it names a file of exceptions.
+    pub fn has_exceptions(&self, file: &ExceptionFile) -> bool {
+        self.exceptions.iter().any(|path| is_at(file, path))
+    }
+
     /// Whether the entry of [`Overlay::rules`] at `index` means a rule.
     fn names(&self, index: usize, rule: &Rule) -> bool {
         let exact = self.rules.get(index).is_some_and(|r| *r == rule.name || *r == rule.rule_id());
         exact || self.matchers.get(index).is_some_and(|m| m.is_match(&rule.name) || m.is_match(rule.file()))
     }
+}
+
+/// Whether a file is the one at a path below the pack; a pack that was given by its path is shown with it.
+fn is_at(file: &ExceptionFile, path: &str) -> bool {
+    file.source.name().strip_suffix(path).is_some_and(|above| above.is_empty() || above.ends_with('/'))
 }
 
 /// A Kibana space that rules are deployed to.
@@ -198,8 +211,9 @@ impl Target {
     }
 
     /// What of the overlays means nothing for these files: an entry that names no rule, patterns that are
-    /// none, index patterns for rules that take none. `document` is the configuration.
-    pub fn check(&self, files: &[RuleFile], document: &Document) -> Vec<Diagnostic> {
+    /// none, index patterns for rules that take none, an exception file that is not there. `document` is the
+    /// configuration.
+    pub fn check(&self, files: &[RuleFile], lists: &[ExceptionFile], document: &Document) -> Vec<Diagnostic> {
         let rules: Vec<&Rule> = files.iter().filter_map(|f| f.rule.as_deref()).collect();
         let mut found = Vec::new();
         let mut report = |pointer: String, d: Diagnostic| {
@@ -224,6 +238,18 @@ impl Target {
                     d = d.help(format!("did you mean `{near}`?"));
                 }
                 report(format!("{}/rules/{i}", overlay.pointer), d);
+            }
+            for (i, written) in overlay.exceptions.iter().enumerate() {
+                if lists.iter().any(|f| is_at(f, written)) {
+                    continue;
+                }
+                let mut d =
+                    Diagnostic::new(Code::RP0905, format!("`{written}` is no exception file of the pack"));
+                if let Some(near) = crate::diag::did_you_mean(written, lists.iter().map(|f| f.source.name()))
+                {
+                    d = d.help(format!("did you mean `{near}`?"));
+                }
+                report(format!("{}/exceptions/{i}", overlay.pointer), d);
             }
             let applies: Vec<&&Rule> = rules.iter().filter(|r| overlay.applies_to(r)).collect();
             let named = overlay.rules.is_empty()
@@ -373,16 +399,12 @@ impl Reader<'_> {
                 }
             }
         }
-        if table.get("exceptions").is_some() {
-            let d = Diagnostic::new(Code::RP9001, "exception lists in files are not supported yet")
-                .help("make the list in Kibana: links to it are kept by every deploy");
-            self.report(&format!("{pointer}/exceptions"), d);
-        }
         Overlay {
             when: filter(table.get("when")),
             rules,
             actions: table.get("actions").and_then(Value::as_array).cloned().unwrap_or_default(),
             index: table.get("index").cloned(),
+            exceptions: texts(table.get("exceptions")),
             pointer,
             matchers,
         }
@@ -429,11 +451,6 @@ mod tests {
                 "\"ignore\"",
             ),
             ("kibana = \"https://k.example.com\"\nmanage = { query = \"add\" }\n", Code::RP0901, "\"add\""),
-            (
-                "kibana = \"https://k.example.com\"\n[[target.prod.overlay]]\nexceptions = [\"x.toml\"]\n",
-                Code::RP9001,
-                "[\"x.toml\"]",
-            ),
         ] {
             let (config, found) = read(&format!("[target.prod]\n{text}"));
             assert!(config.is_none(), "{text}");

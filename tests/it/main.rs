@@ -21,6 +21,7 @@ mod fake_kibana;
 mod generated_schema;
 mod output;
 mod pack;
+mod pull;
 mod reference;
 mod replay;
 mod reports;

@@ -61,7 +61,7 @@ impl Kibana {
         self.http.send(method, &format!("{}{path}", self.prefix), body, repeat)
     }
 
-    fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
         self.call("GET", path, None, Repeat::Free)
     }
 

@@ -5,10 +5,12 @@
 mod apply;
 mod client;
 pub mod fake;
+mod lists;
 mod normalise;
 mod overlay;
 mod ownership;
 mod plan;
+pub mod pull;
 mod wanted;
 
 pub use apply::{Applied, Failed, Rescue, apply};

@@ -60,7 +60,7 @@ impl Settings {
         self.manage.iter().map(|(k, v)| format!("{k}={};", v.word())).collect()
     }
 
-    fn hash(&self, normal: &Map<String, Value>) -> String {
+    pub(super) fn hash(&self, normal: &Map<String, Value>) -> String {
         hash(normal, |property| self.mode(property) == Manage::Set, &self.modes())
     }
 }
@@ -443,7 +443,7 @@ fn toggle(wanted: &Wanted, live: &Live, settings: &Settings) -> Option<bool> {
 }
 
 /// The rule as it is to be, given what is there; and what stays of that.
-fn desired(wanted: &Wanted, live: &Live, settings: &Settings) -> (Map<String, Value>, Kept) {
+pub(super) fn desired(wanted: &Wanted, live: &Live, settings: &Settings) -> (Map<String, Value>, Kept) {
     let mut body = without_server_fields(&wanted.body);
     let mut kept = Kept::default();
     let live_properties = without_server_fields(live.json());
@@ -548,7 +548,7 @@ fn carry_actions(body: &mut Map<String, Value>, live: &Live, add: bool) -> usize
 }
 
 /// The properties that differ, sorted.
-fn differences(there: &Map<String, Value>, here: &Map<String, Value>) -> Vec<FieldChange> {
+pub(super) fn differences(there: &Map<String, Value>, here: &Map<String, Value>) -> Vec<FieldChange> {
     let properties: BTreeSet<&String> = there.keys().chain(here.keys()).collect();
     properties
         .into_iter()
