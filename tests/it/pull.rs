@@ -64,7 +64,14 @@ impl Lab {
     fn commit(&self) {
         for args in [&["init", "-q", "-b", "main"][..], &["add", "-A"], &["commit", "-q", "-m", "the pack"]] {
             let out = Command::new("git")
-                .args(["-c", "user.name=dora", "-c", "user.email=dora@example.com", "-c", "commit.gpgsign=false"])
+                .args([
+                    "-c",
+                    "user.name=dora",
+                    "-c",
+                    "user.email=dora@example.com",
+                    "-c",
+                    "commit.gpgsign=false",
+                ])
                 .args(args)
                 .current_dir(self.path())
                 .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -113,7 +120,11 @@ fn each_side_keeps_what_it_alone_changed_and_a_conflict_is_shown() {
     let lab = Lab::deployed();
     assert!(lab.ok(&["pull", "--target", "prod"]).contains("no changes: "));
     // in Kibana: by its editor, which takes the stamp away, and by its API, which does not
-    lab.edit("a", "ui", json!({ "severity": "high", "risk_score": 73, "tags": ["one", "two", "rulepack:acme"] }));
+    lab.edit(
+        "a",
+        "ui",
+        json!({ "severity": "high", "risk_score": 73, "tags": ["one", "two", "rulepack:acme"] }),
+    );
     lab.edit("b", "api", json!({ "query": "event.action: \"CreateRole\"\n" }));
     lab.edit("c", "ui", json!({ "severity": "low", "note": "seen" }));
     // here: committed and not
@@ -126,11 +137,15 @@ fn each_side_keeps_what_it_alone_changed_and_a_conflict_is_shown() {
     insta::assert_snapshot!("pull_dry_run", dry);
     assert_eq!(lab.run(&["pull", "--target", "prod", "--dry-run", "--exit-code"]).0, 1);
     let json: Value =
-        serde_json::from_str(&lab.ok(&["pull", "--target", "prod", "--dry-run", "--format", "json"])).unwrap();
+        serde_json::from_str(&lab.ok(&["pull", "--target", "prod", "--dry-run", "--format", "json"]))
+            .unwrap();
     assert_eq!(json["summary"]["changed"], 3);
     assert_eq!(json["summary"]["conflict"], 1);
     let text = lab.ok(&["pull", "--target", "prod"]);
-    assert!(text.contains("ok: 3 rules changed; 1 conflict left alone; 1 changed here only; 1 same"), "{text}");
+    assert!(
+        text.contains("ok: 3 rules changed; 1 conflict left alone; 1 changed here only; 1 same"),
+        "{text}"
+    );
     let expected = before
         .replace("severity = \"medium\"", "severity = \"high\"")
         .replace("risk_score = 47", "risk_score = 73")
@@ -170,7 +185,10 @@ fn rules_made_in_kibana_get_files_and_those_that_the_pack_dropped_do_not_come_ba
     assert!(lab.read("rules-toml/by_hand_x.toml").contains("tags = [\"hand\"]"));
     assert!(!lab.path().join("rules-toml/by_hand_y.toml").exists());
     let text = lab.ok(&["pull", "--target", "prod", "--all", "--into", "found"]);
-    assert!(text.contains("+   new       found/by_hand_y") && text.contains("1 rule of other packs"), "{text}");
+    assert!(
+        text.contains("+   new       found/by_hand_y") && text.contains("1 rule of other packs"),
+        "{text}"
+    );
     assert!(!lab.path().join("rules-toml/e.toml").exists());
     lab.ok(&["pull", "--target", "prod", "--overwrite"]);
     assert!(lab.read("rules-toml/rule_e.toml").contains("rule_id = \"e\""));
@@ -197,7 +215,9 @@ fn exception_lists_that_were_linked_in_kibana_come_with_an_overlay_of_the_target
     assert!(file.contains("comment = \"SOC-1\"") && !file.contains("created_by"), "{file}");
     let config = lab.read("rulepack.toml");
     assert!(
-        config.ends_with("[[target.prod.overlay]]\nrules = [\"a\", \"b\"]\nexceptions = [\"exceptions/prod/known.toml\"]\n"),
+        config.ends_with(
+            "[[target.prod.overlay]]\nrules = [\"a\", \"b\"]\nexceptions = [\"exceptions/prod/known.toml\"]\n"
+        ),
         "{config}"
     );
     lab.ok(&["validate"]);
@@ -205,17 +225,13 @@ fn exception_lists_that_were_linked_in_kibana_come_with_an_overlay_of_the_target
     assert!(lab.ok(&["pull", "--target", "prod"]).contains("no changes: "));
     // one exception on each side, and one on both
     lab.fake.seed(&json!({ "exception_items": [item("i3", "new")] })).unwrap();
-    lab.fake
-        .edit(&json!({ "item_id": "i1", "set": { "name": "the build" } }))
-        .unwrap();
+    lab.fake.edit(&json!({ "item_id": "i1", "set": { "name": "the build" } })).unwrap();
     let text = lab.ok(&["pull", "--target", "prod"]);
     assert!(text.contains("1 exception new, 1 exception changed"), "{text}");
     let file = lab.read("exceptions/prod/known.toml");
     assert!(file.contains("name = \"the build\"") && file.contains("item_id = \"i3\""), "{file}");
     lab.replace("exceptions/prod/known.toml", "value = \"desk\"", "value = \"help desk\"");
-    lab.fake
-        .edit(&json!({ "item_id": "i2", "set": { "name": "there" } }))
-        .unwrap();
+    lab.fake.edit(&json!({ "item_id": "i2", "set": { "name": "there" } })).unwrap();
     let text = lab.ok(&["pull", "--target", "prod"]);
     assert!(text.contains("`i2`: changed here and in Kibana"), "{text}");
     lab.ok(&["pull", "--target", "prod", "--overwrite"]);
@@ -232,7 +248,8 @@ fn what_an_overlay_or_another_target_decides_is_not_taken_into_a_file() {
         &format!("{config}manage = {{ actions = \"set\" }}\n[[target.prod.overlay]]\nrules = [\"a\"]\nindex = [\"prod:logs-*\"]\n"),
     );
     lab.ok(&["deploy", "--target", "prod", "--yes"]);
-    let action = json!([{ "id": "c1", "action_type_id": ".slack", "group": "default", "params": { "message": "m" } }]);
+    let action =
+        json!([{ "id": "c1", "action_type_id": ".slack", "group": "default", "params": { "message": "m" } }]);
     lab.edit("a", "api", json!({ "index": ["other-*"], "actions": action }));
     let text = lab.ok(&["pull", "--target", "prod"]);
     assert!(text.contains("`index`: an overlay of the target sets it"), "{text}");
