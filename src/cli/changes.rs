@@ -140,7 +140,7 @@ fn is_text(change: &FieldChange) -> bool {
 }
 
 /// `severity medium -> high`, `query: 1 line`, `tags +lab -old`, or the name alone.
-fn field(change: &FieldChange) -> String {
+pub fn field(change: &FieldChange) -> String {
     let name = &change.field;
     if is_text(change) {
         let text = |v: &Option<Value>| v.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();

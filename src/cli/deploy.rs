@@ -286,7 +286,11 @@ fn refuse(d: &Diagnostic, exit: Exit, terminal: &mut Terminal) -> Exit {
 }
 
 /// Everything there that may concern the pack: what has its tag, and whatever has its rule ids.
-fn read(connection: &Connection, pack: &str, wanted: &[kibana::Wanted]) -> Result<Vec<Live>, Failure> {
+pub fn read(
+    connection: &Connection,
+    pack: &str,
+    wanted: &[kibana::Wanted],
+) -> Result<Vec<Live>, crate::target::http::Failure> {
     let ids: Vec<&str> = wanted.iter().map(|w| w.rule_id.as_str()).collect();
     let mut by_id: BTreeMap<String, Live> = BTreeMap::new();
     let tagged = connection.kibana.with_tag(&kibana::tag(pack))?;

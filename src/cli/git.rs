@@ -104,6 +104,37 @@ impl Repository {
         }
     }
 
+    /// Earlier texts of a file (its path relative to the pack), the newest first, each once; across renames.
+    /// Empty where git knows none.
+    pub fn history(&self, path: &str, most: usize) -> Vec<String> {
+        let full = if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) };
+        let (most, quoting) = (format!("--max-count={most}"), "core.quotePath=false");
+        let args = [
+            "-c",
+            quoting,
+            "log",
+            "--follow",
+            "--format=%H",
+            "--name-only",
+            most.as_str(),
+            "--",
+            full.as_str(),
+        ];
+        let mut out: Vec<String> = Vec::new();
+        let mut commit = "";
+        let listing = run(&self.root, &args).unwrap_or_default();
+        for line in listing.lines().filter(|l| !l.is_empty()) {
+            if line.len() >= 40 && line.bytes().all(|b| b.is_ascii_hexdigit()) {
+                commit = line;
+            } else if let Ok(text) = run(&self.root, &["show", &format!("{commit}:{line}")])
+                && !out.contains(&text)
+            {
+                out.push(text);
+            }
+        }
+        out
+    }
+
     /// Writes the files of a revision below `paths` (relative to the pack) into a folder. Links are left out.
     pub fn extract(&self, revision: &Revision, paths: &[&str], into: &Path) -> Result<usize, GitError> {
         let full: Vec<String> = paths

@@ -96,7 +96,11 @@ pub fn run(args: ImportArgs, terminal: &mut Terminal) -> Exit {
         move |path: &str| std::fs::read_to_string(folder.join(path)).ok()
     };
     let lists = pack.config.exceptions.clone();
-    let (list_files, refused) = exceptions(&export.lists, &export.items, &today, &folder(&lists));
+    let place = |id: &str| {
+        let (file, _) = pack.exceptions.list(id)?;
+        file.source.name().strip_prefix(&format!("{}/", lists.trim_end_matches('/'))).map(str::to_owned)
+    };
+    let (list_files, refused) = exceptions(&export.lists, &export.items, &today, &place, &folder(&lists));
     bad.extend(refused);
     let (connector_files, refused) = connectors(&export.connectors, &today, &folder("connectors"));
     bad.extend(refused);
@@ -114,11 +118,6 @@ pub fn run(args: ImportArgs, terminal: &mut Terminal) -> Exit {
         }
     }
     remarks(&rules, terminal);
-    if !list_files.is_empty()
-        && rules.iter().any(|r| r.not_run.as_deref().is_some_and(|w| w.contains("exception")))
-    {
-        terminal.line("note: exception lists are kept, but tests and replays do not apply them yet");
-    }
     if !connector_files.is_empty() {
         terminal.line("note: exports hold no secrets of connectors, so neither do their files");
     }
@@ -195,7 +194,7 @@ impl Shown<'_> {
 }
 
 /// What a person should know about the rules: what was kept, left out, and not taken over.
-fn remarks(rules: &[Imported], terminal: &mut Terminal) {
+pub fn remarks(rules: &[Imported], terminal: &mut Terminal) {
     type Part = fn(&Imported) -> &Vec<String>;
     let parts: [(Part, &str); 4] = [
         (|r| &r.kept, "is not known here; it is kept and generated as it is"),

@@ -25,6 +25,8 @@ mod memory;
 mod new;
 mod pack;
 mod progress;
+mod pull;
+mod pulled;
 mod query;
 mod replay;
 mod report;
@@ -102,6 +104,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("generate [RULE...]", "write Detection Engine JSON"),
             ("deploy --target TARGET", "bring the pack to Kibana"),
+            ("pull --target TARGET", "take over changes in Kibana"),
             ("import FILE...", "rules of Kibana into files"),
         ],
     ),
@@ -174,6 +177,7 @@ enum Verb {
     /// As `deploy --dry-run`
     #[command(hide = true)]
     Plan(deploy::DeployArgs),
+    Pull(pull::PullArgs),
     Import(import::ImportArgs),
     Init(init::InitArgs),
     Query(query::QueryArgs),
@@ -203,7 +207,7 @@ enum Verb {
 }
 
 /// Verbs that are named in the documentation and not built yet.
-const LATER: &[&str] = &["pull", "lsp"];
+const LATER: &[&str] = &["lsp"];
 
 fn command() -> clap::Command {
     let template = "{about}\n\n{usage-heading} {usage}\n\n".to_owned()
@@ -259,6 +263,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
             args.dry_run = true;
             deploy::run(args, terminal)
         }
+        Verb::Pull(args) => pull::run(args, terminal),
         Verb::Import(args) => import::run(args, terminal),
         Verb::Init(args) => init::run(args, terminal),
         Verb::Query(args) => query::run(args, terminal),

@@ -111,6 +111,18 @@ impl Opened {
 /// Opens the pack that the selectors mean: the one of the working directory, or a folder or file outside
 /// it. Complains and tells the exit if there is none.
 pub fn open(selectors: &[String], terminal: &mut Terminal) -> Result<Opened, Exit> {
+    let opened = open_any(selectors, terminal)?;
+    let pack = &opened.pack;
+    if pack.files.is_empty() && !pack.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+        terminal.note(&format!("error: no rule in `{}`", pack.shown(&pack.config.rules)));
+        terminal.note("help: `rulepack new NAME` starts one");
+        return Err(Exit::Usage);
+    }
+    Ok(opened)
+}
+
+/// The same, also for a pack without rules.
+pub fn open_any(selectors: &[String], terminal: &mut Terminal) -> Result<Opened, Exit> {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let root = Pack::find(&here);
     let mut wanted = Vec::new();
@@ -161,11 +173,6 @@ pub fn open(selectors: &[String], terminal: &mut Terminal) -> Result<Opened, Exi
     if let Err(found) = pack.select(&wanted) {
         found.iter().for_each(|d| terminal.complain(d));
         terminal.note("failed: nothing was selected");
-        return Err(Exit::Usage);
-    }
-    if pack.files.is_empty() && !pack.diagnostics.iter().any(|d| d.severity == Severity::Error) {
-        terminal.note(&format!("error: no rule in `{}`", pack.shown(&pack.config.rules)));
-        terminal.note("help: `rulepack new NAME` starts one");
         return Err(Exit::Usage);
     }
     Ok(Opened { pack, selectors: wanted, outside: outside.is_some() })

@@ -88,8 +88,6 @@ pub struct Imported {
     pub lost: Vec<String>,
     /// Whether Kibana marks it as one of Elastic's own rules.
     pub prebuilt: bool,
-    /// Why its tests and replays leave it out, if they do.
-    pub not_run: Option<String>,
 }
 
 /// A rule, list or connector that cannot be imported.
@@ -222,7 +220,6 @@ impl<'p> Importer<'p> {
             held: Vec::new(),
             lost,
             prebuilt: false,
-            not_run: generated.not_run,
         })
     }
 
@@ -293,7 +290,6 @@ impl<'p> Importer<'p> {
             held,
             lost: Vec::new(),
             prebuilt: false,
-            not_run: before.not_run,
         };
         if changed.is_empty() {
             return Ok(result);
@@ -312,7 +308,7 @@ impl<'p> Importer<'p> {
         }
         result.lost = differing(&wanted, &after.json, &skip);
         result.kept = if new_kept { kept } else { Vec::new() };
-        (result.action, result.text, result.not_run) = (Action::Changed(changed), out, after.not_run);
+        (result.action, result.text) = (Action::Changed(changed), out);
         Ok(result)
     }
 
@@ -374,7 +370,6 @@ impl<'p> Importer<'p> {
             text: String::new(),
             json: json.as_object().cloned().unwrap_or_default(),
             kept: Vec::new(),
-            not_run: rule.not_run.clone().filter(|_| rule.is_unsupported()),
         })
     }
 }
@@ -384,7 +379,6 @@ struct Generated {
     text: String,
     json: Map<String, Value>,
     kept: Vec<String>,
-    not_run: Option<String>,
 }
 
 /// The pointers at which a rule file does not fit the schema, to be kept.

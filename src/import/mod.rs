@@ -4,6 +4,7 @@
 mod compose;
 mod exceptions;
 mod export;
+pub mod lists;
 
 pub use compose::{Action, Imported, Importer, Refused};
 pub use exceptions::{SideFile, connectors, exceptions};

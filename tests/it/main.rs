@@ -22,6 +22,7 @@ mod fake_kibana;
 mod generated_schema;
 mod output;
 mod pack;
+mod pull;
 mod reference;
 mod replay;
 mod reports;

@@ -172,6 +172,14 @@ impl Kibana {
         Ok((steady && found.len() < 10_000).then_some(found))
     }
 
+    /// Every rule of the space that is not one of Elastic's own.
+    ///
+    /// # Errors
+    /// When Kibana refuses or does not answer.
+    pub fn custom_rules(&self) -> Result<Vec<Live>, Failure> {
+        self.find("alert.attributes.params.immutable: false")
+    }
+
     /// Every rule with a tag.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod normalise;
 mod overlay;
 mod ownership;
 mod plan;
+pub mod pull;
 mod sides;
 mod wanted;
 

@@ -61,7 +61,7 @@ impl Settings {
         self.manage.iter().map(|(k, v)| format!("{k}={};", v.word())).collect()
     }
 
-    fn hash(&self, normal: &Map<String, Value>) -> String {
+    pub(super) fn hash(&self, normal: &Map<String, Value>) -> String {
         hash(normal, |property| self.mode(property) == Manage::Set, &self.modes())
     }
 }
@@ -565,7 +565,7 @@ fn carry_actions(body: &mut Map<String, Value>, live: &Live, add: bool) -> usize
 }
 
 /// The properties that differ, sorted.
-fn differences(there: &Map<String, Value>, here: &Map<String, Value>) -> Vec<FieldChange> {
+pub(super) fn differences(there: &Map<String, Value>, here: &Map<String, Value>) -> Vec<FieldChange> {
     let properties: BTreeSet<&String> = there.keys().chain(here.keys()).collect();
     properties
         .into_iter()

@@ -7,6 +7,7 @@ mod connectors;
 mod exceptions;
 mod faults;
 mod find;
+mod round_trip;
 mod rules;
 mod transfer;
 mod transport;

@@ -71,12 +71,11 @@ pub fn read(
     }
     let keys: Vec<(Key, Option<Object>)> = lists.into_iter().collect();
     let read = each(&keys, kibana.http().in_flight(), |(key, list)| {
-        let list = match list {
-            Some(list) => Some(list.clone()),
-            None => kibana.exception(What::List, &key.0, &key.1)?,
+        let read = match list {
+            Some(list) => Some(LiveList { list: list.clone(), items: kibana.exceptions_of(key)? }),
+            None => one(kibana, key)?,
         };
-        let Some(list) = list else { return Ok(None) };
-        Ok(Some((key.clone(), LiveList { list, items: kibana.exceptions_of(key)? })))
+        Ok(read.map(|list| (key.clone(), list)))
     });
     for list in read {
         out.lists.extend(list?);
@@ -91,6 +90,15 @@ pub fn read(
         out.linked = linked(kibana)?;
     }
     Ok(out)
+}
+
+/// A list with its exceptions; `None` where it does not exist.
+///
+/// # Errors
+/// When Kibana refuses or does not answer.
+pub fn one(kibana: &Kibana, key: &Key) -> Result<Option<LiveList>, Failure> {
+    let Some(list) = kibana.exception(What::List, &key.0, &key.1)? else { return Ok(None) };
+    Ok(Some(LiveList { list, items: kibana.exceptions_of(key)? }))
 }
 
 /// Which rules of the space refer to which list.

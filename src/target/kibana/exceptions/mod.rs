@@ -13,7 +13,7 @@ mod wanted;
 
 pub(super) use apply::before;
 pub use apply::{Lists, ListsApplied, NotWritten};
-pub use live::{LiveList, LiveLists, obstacles, read};
+pub use live::{LiveList, LiveLists, obstacles, one, read};
 pub use plan::{ItemChange, ListChange, ListPlan, plan};
 pub use values::ValuesChange;
 pub use wanted::{WantedItem, WantedList, WantedLists, WantedValues, wanted};
