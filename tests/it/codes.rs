@@ -1,13 +1,15 @@
 //! The pages of `docs/codes/`: each row of the table of codes has one, its bad examples give that very code,
 //! its good ones do not and have no error. The language of a fenced block says how it is tried:
 //!
-//! - `kql`, `eql`: a query, checked as in a pack of `aws.cloudtrail` on stack 9.5. A block `json mapping` in
-//!   the same section is the index mapping that counts instead.
+//! - `kql`, `eql`, `esql`, `lucene`: a query, checked as in a pack of `aws.cloudtrail` on stack 9.5. A block
+//!   `json mapping` in the same section is the index mapping that counts instead; with a name behind it, it is
+//!   that of the index of this name.
 //! - `toml rule [NAME]`: a rule file. Keys of `[metadata]` and `[rule]` that it leaves out are filled in, and
 //!   lines above the first table belong to `[rule]`; with the word `whole` nothing is filled in. `latin1`
 //!   writes it in that encoding, `padded` adds 8 MB of comment.
 //! - `toml pack`: the `rulepack.toml`; `toml test [NAME]`: a test file. What is not given is a rule or a
 //!   configuration without fault, the fixtures are those of the project's own pack; `rulepack ci` judges.
+//!   `toml exceptions NAME`: an exception file.
 //! - `json`, `ndjson`: an event file, replayed by the project's own pack. `gzip` packs it, `cut` cuts the
 //!   last bytes off.
 //! - `console`: commands, run in the project's own pack, or in the one that the section's other blocks make;
@@ -19,7 +21,7 @@ use crate::sandbox::Sandbox;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rulepack::diag::{CODES, CodeInfo, Severity};
-use rulepack::lang::{Language, Settings, analyze};
+use rulepack::lang::{Index, Language, Settings, analyze};
 use rulepack::schema::{Layer, Schema, Version, aws_cloudtrail, ecs, parse_mapping};
 use std::fs;
 use std::io::Write;
@@ -37,24 +39,13 @@ const UNTRIED: &[(&str, &str)] = &[
     ("RP0909", "needs a Kibana"),
     ("RP0910", "needs a Kibana with users"),
     // not tried yet: each of these pages needs a fence of its own kind
-    ("RP0207", PART),
-    ("RP0406", PART),
     ("RP0607", PART),
     ("RP0608", PART),
-    ("RP0712", PART),
-    ("RP0803", PART),
     ("RP1021", PART),
     ("RP1022", PART),
     ("RP1023", PART),
     ("RP1024", PART),
     ("RP1031", PART),
-    ("RP1201", PART),
-    ("RP1202", PART),
-    ("RP1203", PART),
-    ("RP1204", PART),
-    ("RP1205", PART),
-    ("RP1206", PART),
-    ("RP1207", PART),
     ("RP1401", PART),
     ("RP1402", PART),
     ("RP1403", PART),
@@ -124,16 +115,24 @@ fn blocks(section: &str) -> Vec<Block> {
     out
 }
 
-fn query(language: Language, text: &str, mapping: Option<&Block>, code: &str) -> Tried {
+fn query(language: Language, text: &str, mappings: &[&Block], code: &str) -> Tried {
     let stack = Version(9, 5, 0);
-    let layers = match mapping {
-        Some(block) => {
-            let fields = Arc::new(parse_mapping(&block.text).unwrap());
-            vec![Layer { fields, version: None, label: "the mapping".to_owned() }]
-        }
+    let mapped = |block: &Block| {
+        let fields = Arc::new(parse_mapping(&block.text).unwrap());
+        vec![Layer { fields, version: None, label: "the mapping".to_owned() }]
+    };
+    let named = |block: &&&Block| block.words.len() > 2;
+    let layers = match mappings.iter().find(|b| !named(b)) {
+        Some(block) => mapped(block),
         None => vec![aws_cloudtrail().layer(Version(8, 9, 0)), ecs().layer(stack)],
     };
-    let settings = Settings { unknown_field: Severity::Error, ecs: Some(stack), ..Settings::default() };
+    let indices = mappings
+        .iter()
+        .filter(named)
+        .map(|b| Index { name: b.words[2].clone(), schema: Schema::new(mapped(b)) })
+        .collect();
+    let settings =
+        Settings { unknown_field: Severity::Error, ecs: Some(stack), indices, ..Settings::default() };
     let analysis = analyze(language, text, &Schema::new(layers), &settings);
     Tried {
         gives: analysis.diagnostics.iter().any(|d| d.code.to_string() == code),
@@ -161,9 +160,14 @@ fn whole_rule(excerpt: &str) -> String {
         tables.insert(1, ("metadata".to_owned(), String::new()));
     }
     let mut out = String::new();
+    // ES|QL names its indices in the query
+    let esql = excerpt.contains("type = \"esql\"");
     for (name, body) in tables {
         out.push_str(&format!("[{name}]\n"));
         for (_, line) in RULE.iter().filter(|(table, _)| *table == name) {
+            if esql && key(line) == "index" {
+                continue;
+            }
             if !body.lines().any(|l| key(l) == key(line)) {
                 out.push_str(line);
                 out.push('\n');
@@ -198,6 +202,9 @@ fn sandbox(blocks: &[Block]) -> Sandbox {
         match block.words.get(1).map(String::as_str) {
             Some("pack") => {
                 s.write("rulepack.toml", &block.text);
+            }
+            Some("exceptions") => {
+                s.write(&format!("exceptions/{}.toml", name("list")), &block.text);
             }
             Some("test") => {
                 s.write(&format!("tests/rules/{}.toml", name("aws/thing")), &block.text);
@@ -267,15 +274,15 @@ fn replayed(block: &Block, code: &str) -> Tried {
 fn tried(section: &str, code: &str) -> Tried {
     let blocks = blocks(section);
     let first = |lang: &str| blocks.iter().find(|b| b.is(&[lang]) && !b.has("mapping"));
-    let mapping = blocks.iter().find(|b| b.has("mapping"));
+    let mappings: Vec<&Block> = blocks.iter().filter(|b| b.has("mapping")).collect();
     if first("console").is_some() {
         return console(&blocks, code);
     }
-    if let Some(block) = first("kql") {
-        return query(Language::Kql, block.text.trim_end(), mapping, code);
-    }
-    if let Some(block) = first("eql") {
-        return query(Language::Eql, block.text.trim_end(), mapping, code);
+    for name in ["kql", "eql", "esql", "lucene"] {
+        if let Some(block) = first(name) {
+            let language = Language::from_name(name).unwrap();
+            return query(language, block.text.trim_end(), &mappings, code);
+        }
     }
     if let Some(block) = first("ndjson").or_else(|| first("json")) {
         return replayed(block, code);

@@ -26,4 +26,5 @@ mod replay;
 mod reports;
 mod sandbox;
 mod sequence;
+mod supplied;
 mod transcripts;
