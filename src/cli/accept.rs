@@ -179,6 +179,7 @@ mod tests {
                 events: Vec::new(),
                 expect: before.clone(),
                 expect_span: Default::default(),
+                supplied: Default::default(),
                 todo: None,
             })
             .collect();

@@ -93,10 +93,9 @@ pub fn run_tests(opened: &Opened, rules: &[CompiledRule], wanted: &dyn Fn(&str, 
     let (tests, mut found) = opened.pack.tests(&files);
     found.extend(tests.iter().flat_map(|t| t.diagnostics.iter().cloned()));
     crate::diag::sort(&mut found);
-    let fixtures = opened.pack.shown(&opened.pack.config.fixtures);
     let mut run: Vec<TestFile> = tests.clone();
     run.iter_mut().for_each(|t| t.cases.retain(|c| wanted(&t.name, &c.name)));
-    let results = trial::run(rules, &run, &fixtures);
+    let results = trial::run(&opened.pack, rules, &run);
     let untested = rules
         .iter()
         .filter(|r| {
@@ -211,6 +210,13 @@ fn verdict(tested: &Tested, failed: usize, took: std::time::Duration, folder: &s
         format!(" · {} without a test", count(tested.untested.len(), "rule"))
     };
     if failed == 0 {
+        let left_out = r.not_run.len();
+        if total == 0 && left_out > 0 {
+            return vec![format!(
+                "ok: no test case ran, those of {} did not{untested}",
+                count(left_out, "rule")
+            )];
+        }
         if total == 0 {
             return vec![format!("ok: there is no test case in {folder}{untested}")];
         }

@@ -15,6 +15,7 @@ pub mod rule;
 use crate::diag::{Diagnostic, Severity};
 use crate::es::Context;
 use crate::plan::Plan;
+use crate::plan::table::Supplied;
 use crate::schema::{Schema, Version};
 use crate::source::Span;
 use std::collections::BTreeSet;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub seen: BTreeSet<String>,
     /// ES|QL: the stack that must have the functions of a query.
     pub stack: Option<Version>,
+    /// ES|QL: the tables that `LOOKUP JOIN` and `ENRICH` look into, and the answers to `COMPLETION`.
+    pub supplied: Supplied,
 }
 
 /// An index and its fields.
@@ -103,6 +106,7 @@ impl Default for Settings {
             indices: Vec::new(),
             seen: BTreeSet::new(),
             stack: None,
+            supplied: Supplied::default(),
         }
     }
 }
@@ -157,6 +161,8 @@ pub struct Analysis {
     /// ES|QL: whether fields of catalogues would be columns of the answer if documents had them, so that
     /// [`Settings::seen`] matters.
     pub hidden_columns: bool,
+    /// ES|QL: whether it does not run only because [`Settings::supplied`] lacks a table or answers.
+    pub lacking: bool,
 }
 
 impl Analysis {

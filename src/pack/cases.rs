@@ -1,9 +1,10 @@
 //! Rule tests: `tests/rules/<name>.toml` as cases with events and expected alerts.
 
-use super::{Pack, RuleFile, files, select};
+use super::{Pack, RuleFile, files, select, supplied};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::es::date;
 use crate::lang::rule::{Document, Structure};
+use crate::plan::table::Supplied;
 use crate::source::{Source, Span};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -43,6 +44,8 @@ pub struct Case {
     pub expect: Option<Expect>,
     /// Where the expectation stands, or else the case.
     pub expect_span: Span,
+    /// The tables and answers of its ES|QL commands that need some.
+    pub supplied: Supplied,
     /// The known gap, because of which the case must fail.
     pub todo: Option<String>,
 }
@@ -98,7 +101,7 @@ pub struct ExpectedAlert {
     pub span: Span,
 }
 
-type Fixtures = FxHashMap<String, Result<Arc<[u8]>, Box<Diagnostic>>>;
+pub(super) type Fixtures = FxHashMap<String, Result<Arc<[u8]>, Box<Diagnostic>>>;
 
 impl Pack {
     /// Reads the tests of the selected rules, sorted by name. The second list are findings about no
@@ -167,6 +170,8 @@ impl Pack {
             for case in cases.into_iter().flatten() {
                 let lists = ["history", "events"].iter().filter_map(|key| case.get(key)?.as_array());
                 paths.extend(lists.flatten().filter_map(Value::as_str));
+                let tables = case.get("tables").and_then(Value::as_object);
+                paths.extend(tables.into_iter().flat_map(|t| t.values()).filter_map(supplied::path));
             }
         }
         paths.sort_unstable();
@@ -175,18 +180,18 @@ impl Pack {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     document: &'a Document,
-    fixtures: &'a Fixtures,
+    pub(super) fixtures: &'a Fixtures,
     found: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn span(&self, pointer: &str) -> Span {
+    pub(super) fn span(&self, pointer: &str) -> Span {
         self.document.nearest(pointer).value
     }
 
-    fn report(&mut self, d: Diagnostic, span: Span) {
+    pub(super) fn report(&mut self, d: Diagnostic, span: Span) {
         self.found.push(d.at(span, "").in_source(self.document.source()));
     }
 
@@ -216,6 +221,7 @@ impl Reader<'_> {
             let expect_span = self.document.nearest(&format!("{at}/expect")).name_span();
             let history = self.events(case, &at, "history");
             let events = self.events(case, &at, "events");
+            let supplied = self.supplied(case, &at);
             out.push(Case {
                 name,
                 span,
@@ -224,6 +230,7 @@ impl Reader<'_> {
                 events,
                 expect: case.get("expect").map(|e| self.expect(e, &at)),
                 expect_span,
+                supplied,
                 todo: text("todo").map(str::to_owned),
             });
         }

@@ -10,6 +10,7 @@ use crate::es::wildcard::Pattern;
 use crate::lang::resolve::unknown_field;
 use crate::lang::rule::{Rule, RuleType, lookback};
 use crate::lang::{self, Analysis, Cut, FieldUse, Settings, Shape};
+use crate::plan::table::Supplied;
 use crate::plan::{Plan, PlanField, Stage};
 use crate::schema::{Field, FieldType, Kind, Origin, Schema, Version, ecs_of_stack};
 use crate::value::Access;
@@ -48,6 +49,8 @@ pub struct CompiledRule {
     pub unchecked: Vec<Unchecked>,
     /// The stacks that it was checked on.
     pub stacks: Vec<Version>,
+    /// Whether it would run if a test case supplied tables or answers.
+    pub lacking: bool,
 }
 
 /// Why a rule with errors is not run.
@@ -77,17 +80,28 @@ impl Pack {
         selection
             .par_iter()
             .filter_map(|file| {
-                let mut compiled = compile(file.rule.as_ref()?, &self.config, &self.exceptions);
+                let mut compiled =
+                    compile(file.rule.as_ref()?, &self.config, &self.exceptions, &Supplied::default());
                 compiled.diagnostics.extend(file.diagnostics.iter().cloned());
                 crate::diag::sort(&mut compiled.diagnostics);
                 Some(compiled)
             })
             .collect()
     }
+
+    /// Compiles a rule anew with the tables and answers that a test case supplies.
+    pub fn compile_with(&self, rule: &Arc<Rule>, supplied: &Supplied) -> CompiledRule {
+        compile(rule, &self.config, &self.exceptions, supplied)
+    }
 }
 
 /// Compiles one rule, with the exceptions that apply to it.
-pub(super) fn compile(rule: &Arc<Rule>, config: &Config, exceptions: &Exceptions) -> CompiledRule {
+pub(super) fn compile(
+    rule: &Arc<Rule>,
+    config: &Config,
+    exceptions: &Exceptions,
+    supplied: &Supplied,
+) -> CompiledRule {
     let mut out = CompiledRule {
         rule: Arc::clone(rule),
         plan: None,
@@ -104,6 +118,7 @@ pub(super) fn compile(rule: &Arc<Rule>, config: &Config, exceptions: &Exceptions
             .copied()
             .filter(|s| rule.min_stack_version().is_none_or(|min| (min.0, min.1) <= (s.0, s.1)))
             .collect(),
+        lacking: false,
     };
     if out.stacks.is_empty() {
         let newest = config.newest_stack();
@@ -123,7 +138,7 @@ pub(super) fn compile(rule: &Arc<Rule>, config: &Config, exceptions: &Exceptions
             if rule.metadata().get("query_schema_validation") == Some(&false.into()) {
                 schema = schema.with_unknown_fields();
             }
-            let analysis = analyze(rule, *stack, &schema, exceptions, config.now);
+            let analysis = analyze(rule, *stack, &schema, exceptions, config.now, supplied);
             (*stack, schema, analysis)
         })
         .collect();
@@ -137,6 +152,7 @@ pub(super) fn compile(rule: &Arc<Rule>, config: &Config, exceptions: &Exceptions
     let unsupported = newest.diagnostics.iter().find(|d| d.code == Code::RP9001).map(|d| d.message.clone());
     out.diagnostics.extend(merge(found, &out.sources));
     out.shape = newest.shape;
+    out.lacking = newest.lacking;
     out.pipes = newest.pipes;
     out.unchecked = unchecked(&newest.fields, &schema, &out.sources);
     out.fields = newest.fields;
@@ -165,6 +181,7 @@ fn analyze(
     schema: &Schema,
     exceptions: &Exceptions,
     now: crate::es::date::Nanos,
+    supplied: &Supplied,
 ) -> Analysis {
     let mut settings = Settings {
         context: Context { now, offset: 0 },
@@ -173,6 +190,7 @@ fn analyze(
         field_information: stack >= Version(8, 8, 0),
         tiebreaker_field: rule.tiebreaker_field().map(str::to_owned),
         stack: Some(stack),
+        supplied: supplied.clone(),
         ..Settings::default()
     };
     if let Some(field) = rule.event_category_override() {

@@ -11,6 +11,7 @@ mod config;
 mod exceptions;
 pub(crate) mod files;
 mod select;
+mod supplied;
 pub mod target;
 
 pub use cases::{Case, Expect, ExpectedAlert, TestEvent, TestFile};

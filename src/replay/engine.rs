@@ -850,7 +850,14 @@ impl Engine {
         for (r, (run, rule)) in total.tables.into_iter().zip(&self.rules).enumerate() {
             let (Some(mut run), Some(pipeline)) = (run, rule.plan.table()) else { continue };
             run.set_now(now);
-            let rows = run.finish().rows;
+            let finished = run.finish();
+            for prompt in finished.warnings.prompts() {
+                *report.problem_counts.entry(ProblemKind::Rule).or_default() += 1;
+                let message = format!("`COMPLETION` has no answer to the prompt `{prompt}`");
+                let (file, place, kind) = (rule.file.clone(), String::new(), ProblemKind::Rule);
+                report.problems.push(Problem { file, place, message, kind, code: Code::RP9001 });
+            }
+            let rows = finished.rows;
             let rows = if pipeline.aggregates { rows } else { apart(pipeline, rows) };
             report.alerts.extend(rows.iter().map(|row| row_alert(r, pipeline, row)));
         }

@@ -6,8 +6,10 @@ mod judge;
 
 pub use anonymise::{Anonymiser, Sort, is_documentation_account};
 
+use crate::diag::Severity;
 use crate::lang::cloudtrail::{Converter, Options};
-use crate::pack::{Case, CompiledRule, TestEvent, TestFile};
+use crate::pack::{Case, CompiledRule, Pack, TestEvent, TestFile};
+use crate::plan::table::Supplied;
 use crate::replay::decision::Line;
 use crate::replay::{Engine, RunRule};
 use rayon::prelude::*;
@@ -123,14 +125,16 @@ impl Results {
     }
 }
 
-/// Runs the cases of all rules that have some. `fixtures` is what people see before fixture paths.
-pub fn run(rules: &[CompiledRule], tests: &[TestFile], fixtures: &str) -> Results {
+/// Runs the cases of all rules of a pack that have some.
+pub fn run(pack: &Pack, rules: &[CompiledRule], tests: &[TestFile]) -> Results {
+    // what people see before fixture paths
+    let fixtures = pack.shown(&pack.config.fixtures);
     let with_tests: Vec<(&CompiledRule, &TestFile)> = rules
         .iter()
         .filter_map(|r| Some((r, tests.iter().find(|t| t.name == r.rule.name && !t.cases.is_empty())?)))
         .collect();
     let parts: Vec<Results> =
-        with_tests.par_iter().map(|(rule, file)| run_rule(rule, file, fixtures)).collect();
+        with_tests.par_iter().map(|(rule, file)| run_rule(pack, rule, file, &fixtures)).collect();
     let mut out = Results::default();
     for part in parts {
         out.cases.extend(part.cases);
@@ -140,33 +144,73 @@ pub fn run(rules: &[CompiledRule], tests: &[TestFile], fixtures: &str) -> Result
     out
 }
 
-fn run_rule(rule: &CompiledRule, file: &TestFile, fixtures: &str) -> Results {
-    let Some(run) = RunRule::of(rule) else {
-        let reason = rule.not_run.clone().unwrap_or_else(|| "it cannot be run".to_owned());
-        return Results { not_run: vec![(rule.rule.name.clone(), reason)], ..Results::default() };
-    };
-    let engine = Engine::new(vec![run], Converter::new(Options::default()));
-    let cases = file
-        .cases
-        .iter()
-        .map(|case| {
-            let texts = Texts::new(case, file, fixtures);
-            let report = engine.run_texts(&texts.events(), &texts.history(), case.at);
-            CaseResult {
-                rule: rule.rule.name.clone(),
-                case: case.name.clone(),
-                file: file.source.name().to_owned(),
-                line: file.source.position(case.span.start).line,
-                outcome: judge::judge(&engine, case, &texts, &report),
-                events: report.records,
-                came: report
-                    .alerts
-                    .iter()
-                    .map(|a| Came { events: a.events.clone(), group: a.group.clone() })
-                    .collect(),
+/// What runs a rule, or why nothing does.
+type Ready = Result<Engine, String>;
+
+fn ready(rule: &CompiledRule) -> Ready {
+    let run = RunRule::of(rule)
+        .ok_or_else(|| rule.not_run.clone().unwrap_or_else(|| "it cannot be run".to_owned()))?;
+    Ok(Engine::new(vec![run], Converter::new(Options::default())))
+}
+
+/// The rule with the tables and answers of a case.
+fn supplied(pack: &Pack, rule: &CompiledRule, supplied: &Supplied) -> Ready {
+    let compiled = pack.compile_with(&rule.rule, supplied);
+    let engine = ready(&compiled).map_err(|reason| {
+        let error = compiled.diagnostics.iter().find(|d| d.severity == Severity::Error);
+        error.map_or(reason, |d| d.message.clone())
+    })?;
+    let pipeline = compiled.plan.as_ref().and_then(|p| p.table());
+    let unread =
+        supplied.tables.iter().find(|t| !pipeline.is_some_and(|p| p.tables().any(|n| *n == *t.name)));
+    match unread {
+        Some(table) => Err(format!("the rule looks into no table `{}`", table.name)),
+        None if supplied.answers.is_some() && !pipeline.is_some_and(|p| p.asks()) => {
+            Err("the rule has no `COMPLETION` to answer".to_owned())
+        }
+        None => Ok(engine),
+    }
+}
+
+fn run_rule(pack: &Pack, rule: &CompiledRule, file: &TestFile, fixtures: &str) -> Results {
+    let plain = ready(rule);
+    if let Err(reason) = &plain
+        && !rule.lacking
+        && file.cases.iter().all(|c| c.supplied.is_empty())
+    {
+        return Results { not_run: vec![(rule.rule.name.clone(), reason.clone())], ..Results::default() };
+    }
+    // cases that supply the same share what is compiled
+    let mut held: Vec<(&Supplied, Ready)> = Vec::new();
+    let mut cases = Vec::with_capacity(file.cases.len());
+    for case in &file.cases {
+        if !case.supplied.is_empty() && !held.iter().any(|(s, _)| **s == case.supplied) {
+            held.push((&case.supplied, supplied(pack, rule, &case.supplied)));
+        }
+        let own = held.iter().find(|(s, _)| **s == case.supplied).map(|(_, ready)| ready);
+        let mut result = CaseResult {
+            rule: rule.rule.name.clone(),
+            case: case.name.clone(),
+            file: file.source.name().to_owned(),
+            line: file.source.position(case.span.start).line,
+            outcome: Outcome::Passed,
+            events: 0,
+            came: Vec::new(),
+        };
+        match own.unwrap_or(&plain) {
+            Err(reason) => result.outcome = Outcome::Broken(reason.clone()),
+            Ok(engine) => {
+                let texts = Texts::new(case, file, fixtures);
+                let report = engine.run_texts(&texts.events(), &texts.history(), case.at);
+                result.outcome = judge::judge(engine, case, &texts, &report);
+                result.events = report.records;
+                let came =
+                    |a: &crate::replay::Alert| Came { events: a.events.clone(), group: a.group.clone() };
+                result.came = report.alerts.iter().map(came).collect();
             }
-        })
-        .collect();
+        }
+        cases.push(result);
+    }
     Results { cases, rules: 1, not_run: Vec::new() }
 }
 

@@ -1,8 +1,9 @@
 //! The pages of `docs/codes/`: each row of the table of codes has one, its bad examples give that very code,
 //! its good ones do not and have no error. The language of a fenced block says how it is tried:
 //!
-//! - `kql`, `eql`: a query, checked as in a pack of `aws.cloudtrail` on stack 9.5. A block `json mapping` in
-//!   the same section is the index mapping that counts instead.
+//! - `kql`, `eql`, `esql`, `lucene`: a query, checked as in a pack of `aws.cloudtrail` on stack 9.5. A block
+//!   `json mapping` in the same section is the index mapping that counts instead; with a name behind it, it is
+//!   that of the index of this name.
 //! - `toml rule [NAME]`: a rule file. Keys of `[metadata]` and `[rule]` that it leaves out are filled in, and
 //!   lines above the first table belong to `[rule]`; with the word `whole` nothing is filled in. `latin1`
 //!   writes it in that encoding, `padded` adds 8 MB of comment.
@@ -20,14 +21,12 @@ use crate::sandbox::Sandbox;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rulepack::diag::{CODES, CodeInfo, Severity};
-use rulepack::lang::{Language, Settings, analyze};
+use rulepack::lang::{Index, Language, Settings, analyze};
 use rulepack::schema::{Layer, Schema, Version, aws_cloudtrail, ecs, parse_mapping};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-
-const PART: &str = "the page shows a part of a rule or pack; the tests of its module raise it";
 
 /// Codes whose page has no examples that are tried, and why.
 const UNTRIED: &[(&str, &str)] = &[
@@ -39,18 +38,6 @@ const UNTRIED: &[(&str, &str)] = &[
     ("RP0910", "needs a Kibana with users"),
     ("RP0911", "needs a Kibana"),
     ("RP0912", "needs a Kibana"),
-    // not tried yet: each of these pages needs a fence of its own kind
-    ("RP0207", PART),
-    ("RP0406", PART),
-    ("RP0712", PART),
-    ("RP0803", PART),
-    ("RP1201", PART),
-    ("RP1202", PART),
-    ("RP1203", PART),
-    ("RP1204", PART),
-    ("RP1205", PART),
-    ("RP1206", PART),
-    ("RP1207", PART),
     ("RP9002", "nobody can make a bug happen on purpose"),
 ];
 
@@ -117,16 +104,24 @@ fn blocks(section: &str) -> Vec<Block> {
     out
 }
 
-fn query(language: Language, text: &str, mapping: Option<&Block>, code: &str) -> Tried {
+fn query(language: Language, text: &str, mappings: &[&Block], code: &str) -> Tried {
     let stack = Version(9, 5, 0);
-    let layers = match mapping {
-        Some(block) => {
-            let fields = Arc::new(parse_mapping(&block.text).unwrap());
-            vec![Layer { fields, version: None, label: "the mapping".to_owned() }]
-        }
+    let mapped = |block: &Block| {
+        let fields = Arc::new(parse_mapping(&block.text).unwrap());
+        vec![Layer { fields, version: None, label: "the mapping".to_owned() }]
+    };
+    let named = |block: &&&Block| block.words.len() > 2;
+    let layers = match mappings.iter().find(|b| !named(b)) {
+        Some(block) => mapped(block),
         None => vec![aws_cloudtrail().layer(Version(8, 9, 0)), ecs().layer(stack)],
     };
-    let settings = Settings { unknown_field: Severity::Error, ecs: Some(stack), ..Settings::default() };
+    let indices = mappings
+        .iter()
+        .filter(named)
+        .map(|b| Index { name: b.words[2].clone(), schema: Schema::new(mapped(b)) })
+        .collect();
+    let settings =
+        Settings { unknown_field: Severity::Error, ecs: Some(stack), indices, ..Settings::default() };
     let analysis = analyze(language, text, &Schema::new(layers), &settings);
     Tried {
         gives: analysis.diagnostics.iter().any(|d| d.code.to_string() == code),
@@ -154,9 +149,14 @@ fn whole_rule(excerpt: &str) -> String {
         tables.insert(1, ("metadata".to_owned(), String::new()));
     }
     let mut out = String::new();
+    // ES|QL names its indices in the query
+    let esql = excerpt.contains("type = \"esql\"");
     for (name, body) in tables {
         out.push_str(&format!("[{name}]\n"));
         for (_, line) in RULE.iter().filter(|(table, _)| *table == name) {
+            if esql && key(line) == "index" {
+                continue;
+            }
             if !body.lines().any(|l| key(l) == key(line)) {
                 out.push_str(line);
                 out.push('\n');
@@ -274,15 +274,15 @@ fn replayed(block: &Block, code: &str) -> Tried {
 fn tried(section: &str, code: &str) -> Tried {
     let blocks = blocks(section);
     let first = |lang: &str| blocks.iter().find(|b| b.is(&[lang]) && !b.has("mapping"));
-    let mapping = blocks.iter().find(|b| b.has("mapping"));
+    let mappings: Vec<&Block> = blocks.iter().filter(|b| b.has("mapping")).collect();
     if first("console").is_some() {
         return console(&blocks, code);
     }
-    if let Some(block) = first("kql") {
-        return query(Language::Kql, block.text.trim_end(), mapping, code);
-    }
-    if let Some(block) = first("eql") {
-        return query(Language::Eql, block.text.trim_end(), mapping, code);
+    for name in ["kql", "eql", "esql", "lucene"] {
+        if let Some(block) = first(name) {
+            let language = Language::from_name(name).unwrap();
+            return query(language, block.text.trim_end(), &mappings, code);
+        }
     }
     if let Some(block) = first("ndjson").or_else(|| first("json")) {
         return replayed(block, code);

@@ -28,4 +28,5 @@ mod replay;
 mod reports;
 mod sandbox;
 mod sequence;
+mod supplied;
 mod transcripts;

@@ -252,6 +252,10 @@ impl<'s> Checker<'s> {
             .collect();
         match subs.len() {
             1 => Ok(subs.remove(0)),
+            0 if schema.iter().any(|f| f.parent.as_deref() == Some(&*text.name) && f.ty().normalized) => {
+                Err("the keyword sub-field of this text field has a normalizer, so it has no exact form"
+                    .to_owned())
+            }
             0 => Err("a text field without a keyword sub-field cannot be compared".to_owned()),
             _ => {
                 subs.sort_by(|a, b| a.name.cmp(&b.name));

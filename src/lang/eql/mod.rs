@@ -40,6 +40,8 @@ mod laws;
 mod lexer;
 mod limit;
 mod lower;
+#[cfg(test)]
+mod mistakes;
 mod parser;
 mod print;
 mod propagate;

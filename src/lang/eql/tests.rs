@@ -14,7 +14,7 @@ pub(super) fn schema() -> Schema {
     let mapping = json!({"properties": {
         "@timestamp": {"type": "date"},
         "event": {"properties": {"category": keyword, "outcome": keyword, "kind": {"type": "alias", "path": "tool"}}},
-        "tool": keyword, "path": keyword, "short": {"type": "keyword", "ignore_above": 4},
+        "tool": keyword, "path": keyword, "lower": {"type": "text", "fields": {"raw": {"type": "keyword", "normalizer": "lowercase"}}}, "short": {"type": "keyword", "ignore_above": 4},
         "none": {"type": "keyword", "null_value": "nix"},
         "title": {"type": "text", "fields": {"raw": keyword}},
         "body": {"type": "text"},

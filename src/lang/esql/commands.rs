@@ -2,6 +2,17 @@
 
 use crate::schema::Version;
 
+/// Whether a command is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// Always.
+    Yes,
+    /// Where a test case supplies what it needs.
+    Supplied,
+    /// It is read and checked only.
+    No,
+}
+
 /// A row of the table.
 #[derive(Debug)]
 pub struct CommandInfo {
@@ -12,7 +23,7 @@ pub struct CommandInfo {
     /// Whether only its name is known.
     pub opaque: bool,
     /// Whether it is executed.
-    pub runs: bool,
+    pub runs: Runs,
     /// The stack that brought it; 8.19 stands for long ago.
     pub since: Version,
     /// How it is written.
@@ -25,7 +36,7 @@ const ROW: CommandInfo = CommandInfo {
     name: "",
     source: false,
     opaque: false,
-    runs: true,
+    runs: Runs::Yes,
     since: Version(8, 19, 0),
     syntax: "",
     summary: "",
@@ -50,7 +61,7 @@ pub static ALL: &[CommandInfo] = &[
     CommandInfo {
         name: "SHOW",
         source: true,
-        runs: false,
+        runs: Runs::No,
         syntax: "SHOW INFO",
         summary: "about the deployment",
         ..ROW
@@ -58,7 +69,7 @@ pub static ALL: &[CommandInfo] = &[
     CommandInfo {
         name: "TS",
         source: true,
-        runs: false,
+        runs: Runs::No,
         since: Version(9, 2, 0),
         syntax: "TS index, …",
         summary: "the documents of time series",
@@ -129,21 +140,21 @@ pub static ALL: &[CommandInfo] = &[
     },
     CommandInfo {
         name: "COMPLETION",
-        runs: false,
+        runs: Runs::Supplied,
         syntax: "COMPLETION [column =] prompt WITH {\"inference_id\": \"…\"}",
         summary: "asks a language model for each row",
         ..ROW
     },
     CommandInfo {
         name: "ENRICH",
-        runs: false,
+        runs: Runs::Supplied,
         syntax: "ENRICH policy [ON column] [WITH [name =] field, …]",
         summary: "adds fields of an enrich index",
         ..ROW
     },
     CommandInfo {
         name: "LOOKUP JOIN",
-        runs: false,
+        runs: Runs::Supplied,
         syntax: "LOOKUP JOIN index ON column, …",
         summary: "adds the fields of an index in lookup mode",
         ..ROW
@@ -151,7 +162,7 @@ pub static ALL: &[CommandInfo] = &[
     CommandInfo {
         name: "CHANGE_POINT",
         opaque: true,
-        runs: false,
+        runs: Runs::No,
         syntax: "CHANGE_POINT value [ON key] [AS type, pvalue]",
         summary: "finds a change in a series",
         ..ROW
@@ -159,7 +170,7 @@ pub static ALL: &[CommandInfo] = &[
     CommandInfo {
         name: "SAMPLE",
         opaque: true,
-        runs: false,
+        runs: Runs::No,
         syntax: "SAMPLE probability",
         summary: "a random share of the rows",
         ..ROW
@@ -167,7 +178,7 @@ pub static ALL: &[CommandInfo] = &[
     CommandInfo {
         name: "FORK",
         opaque: true,
-        runs: false,
+        runs: Runs::No,
         since: Version(9, 1, 0),
         syntax: "FORK (commands) (commands) …",
         summary: "several branches over the same rows",
@@ -176,7 +187,7 @@ pub static ALL: &[CommandInfo] = &[
     CommandInfo {
         name: "RERANK",
         opaque: true,
-        runs: false,
+        runs: Runs::No,
         since: Version(9, 2, 0),
         syntax: "RERANK \"query\" ON column WITH {…}",
         summary: "scores rows anew by a model",
@@ -185,7 +196,7 @@ pub static ALL: &[CommandInfo] = &[
     CommandInfo {
         name: "FUSE",
         opaque: true,
-        runs: false,
+        runs: Runs::No,
         since: Version(9, 2, 0),
         syntax: "FUSE [method]",
         summary: "merges the branches of a `FORK`",

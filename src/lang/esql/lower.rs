@@ -1,21 +1,17 @@
 //! From a query to a pipeline: each command changes the columns at hand and may add stages.
 
 use super::ast::{
-    Aggregate, Assign, At, Command, CommandKind, Expr, ExprKind, Literal, Name, NamePattern, Query,
-    SortKey as SortItem,
+    Assign, At, Command, CommandKind, Expr, ExprKind, Literal, Name, Query, SortKey as SortItem,
 };
 use super::check::{Before, Checker, Gathering, Place, Typed};
 use super::commands;
-use super::scope::{Column, ColumnOrigin, Scope, Tables};
+use super::scope::{Column, Scope, Tables};
 use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
 use crate::lang::Settings;
-use crate::plan::table::{
-    Aggregation, Dissect, Expr as PlanExpr, Grok, OutputColumn, Pipeline, SortKey, Stage, What,
-};
+use crate::plan::table::{OutputColumn, Pipeline, SortKey, Stage, What};
 use crate::schema::Schema;
 use crate::source::Span;
 use crate::value::{ColumnType, Datum, Value};
-use rustc_hash::FxHashMap;
 
 /// The most rows of an answer, and how many without a LIMIT.
 const MAX_ROWS: usize = 10_000;
@@ -29,6 +25,8 @@ pub(super) struct Lowered<'a> {
     pub notes: Vec<String>,
     /// Whether a command was met that cannot be run.
     pub incomplete: bool,
+    /// Whether a table or answers were not supplied.
+    pub lacking: bool,
     /// Whether fields of catalogues would be columns if documents had them.
     pub hidden: bool,
 }
@@ -55,6 +53,7 @@ pub(super) fn lower<'a>(
         stages: Vec::new(),
         notes: Vec::new(),
         incomplete: false,
+        lacking: false,
         limited: false,
         aggregates: false,
         literal: false,
@@ -68,17 +67,21 @@ pub(super) fn lower<'a>(
     lowering.finish()
 }
 
-struct Lowering<'a> {
-    c: Checker<'a>,
-    scope: Scope,
-    stages: Vec<Stage>,
-    notes: Vec<String>,
+/// A query on the way to a pipeline: the columns at hand and the stages so far.
+pub(super) struct Lowering<'a> {
+    pub c: Checker<'a>,
+    pub scope: Scope,
+    pub stages: Vec<Stage>,
+    pub notes: Vec<String>,
     incomplete: bool,
-    limited: bool,
-    aggregates: bool,
+    /// Whether something was not supplied.
+    pub lacking: bool,
+    pub limited: bool,
+    pub aggregates: bool,
     literal: bool,
-    group: Vec<OutputColumn>,
-    expanded: Vec<usize>,
+    pub group: Vec<OutputColumn>,
+    /// The slots of expanded columns.
+    pub expanded: Vec<usize>,
     patterns: Vec<Box<str>>,
 }
 
@@ -112,7 +115,14 @@ impl<'a> Lowering<'a> {
             aggregates: self.aggregates,
             expanded,
         };
-        Lowered { checker: self.c, pipeline, notes: self.notes, incomplete: self.incomplete, hidden }
+        Lowered {
+            checker: self.c,
+            pipeline,
+            notes: self.notes,
+            incomplete: self.incomplete,
+            lacking: self.lacking,
+            hidden,
+        }
     }
 
     fn command(&mut self, command: &Command) {
@@ -121,7 +131,7 @@ impl<'a> Lowering<'a> {
             CommandKind::From { series, indices, metadata } => {
                 self.from(indices, metadata);
                 if *series {
-                    self.unsupported("TS", command.at);
+                    self.does_not_run("TS", command.at);
                 }
             }
             CommandKind::Row(items) => {
@@ -129,7 +139,7 @@ impl<'a> Lowering<'a> {
                 self.eval(items, true);
             }
             CommandKind::Show => {
-                self.unsupported("SHOW", command.at);
+                self.does_not_run("SHOW", command.at);
                 self.scope.open = true;
             }
             CommandKind::Where(condition) => {
@@ -150,40 +160,13 @@ impl<'a> Lowering<'a> {
             }
             CommandKind::Grok { input, patterns } => self.grok(input, patterns),
             CommandKind::Completion { target, prompt, .. } => {
-                if let Some(t) = self.c.expr(prompt, &self.scope, Place::Plain)
-                    && !t.ty.is_string()
-                    && t.ty != ColumnType::Null
-                {
-                    self.not_text("COMPLETION", prompt, t.ty);
-                }
-                let name = target.as_ref().map_or("completion", |n| n.text.as_str()).to_owned();
-                let slot = self.c.tables.slot();
-                self.scope.push(&name, ColumnType::Keyword, slot);
-                self.unsupported("COMPLETION", command.at);
+                self.completion(target.as_ref(), prompt, command.at);
             }
-            CommandKind::Enrich { on, with, .. } => {
-                if let Some(on) = on {
-                    self.c.column(&on.text, on.at.0, &self.scope);
-                }
-                for (new, field) in with {
-                    let slot = self.c.tables.slot();
-                    self.scope.push(&new.as_ref().unwrap_or(field).text, ColumnType::Null, slot);
-                }
-                if with.is_empty() {
-                    self.scope.open = true;
-                }
-                self.unsupported("ENRICH", command.at);
-            }
-            CommandKind::Lookup { on, .. } => {
-                self.scope.open = true;
-                for e in on {
-                    self.c.expr(e, &self.scope, Place::Plain);
-                }
-                self.unsupported("LOOKUP JOIN", command.at);
-            }
+            CommandKind::Enrich { policy, on, with } => self.enrich(policy, on.as_ref(), with, command.at),
+            CommandKind::Lookup { index, on } => self.lookup(index, on, command.at),
             CommandKind::Opaque { name, .. } => {
                 self.scope.open = true;
-                self.unsupported(name, command.at);
+                self.does_not_run(name, command.at);
             }
         }
         match &command.kind {
@@ -229,17 +212,17 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn unsupported(&mut self, name: &str, at: At) {
-        self.incomplete = true;
-        // the query is right, it only cannot be run here
-        self.c.found.push(
-            Diagnostic::new(Code::RP9001, format!("running `{name}` is not supported yet"))
-                .severity(Severity::Note)
-                .at(at.0, ""),
-        );
+    fn does_not_run(&mut self, name: &str, at: At) {
+        self.unsupported(&format!("running `{name}` is not supported yet"), at);
     }
 
-    fn not_text(&mut self, what: &str, e: &Expr, ty: ColumnType) {
+    /// The query is right, it only cannot be run here.
+    pub fn unsupported(&mut self, why: &str, at: At) {
+        self.incomplete = true;
+        self.c.found.push(Diagnostic::new(Code::RP9001, why).severity(Severity::Note).at(at.0, ""));
+    }
+
+    pub fn not_text(&mut self, what: &str, e: &Expr, ty: ColumnType) {
         let shown = e.span().slice(self.c.text).to_owned();
         self.c.found.push(
             Diagnostic::new(Code::RP0302, format!("{what} needs a text, and `{shown}` is none"))
@@ -319,7 +302,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn name_of(&self, item: &Assign) -> String {
+    pub fn name_of(&self, item: &Assign) -> String {
         match (&item.name, &item.value.kind) {
             (Some(name), _) => name.text.clone(),
             (None, ExprKind::Column(name)) => name.clone(),
@@ -353,252 +336,6 @@ impl<'a> Lowering<'a> {
             list.push((slot, expr));
         }
         self.stages.push(Stage::Eval(list));
-    }
-
-    fn matching(&mut self, pattern: &NamePattern) -> Vec<usize> {
-        let star = pattern.exact().is_none();
-        self.scope
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| pattern.matches(&c.name) && (!star || c.visible))
-            .map(|(i, _)| i)
-            .collect()
-    }
-
-    /// Whether a pattern matches something, seen or not.
-    fn known(&mut self, pattern: &NamePattern) -> bool {
-        match pattern.exact() {
-            Some(name) => self.c.column(name, pattern.at.0, &self.scope).is_some(),
-            None => {
-                let any = self.scope.open
-                    || pattern.is_star()
-                    || self.scope.columns.iter().any(|c| pattern.matches(&c.name));
-                if !any {
-                    let d = Diagnostic::new(Code::RP0201, format!("no column matches `{}`", pattern.text()))
-                        .at(pattern.at.0, "");
-                    self.c.found.push(d);
-                }
-                any
-            }
-        }
-    }
-
-    fn keep(&mut self, patterns: &[NamePattern]) {
-        // exact names before patterns, patterns before `*`; of equals the later one
-        let rank = |p: &NamePattern| {
-            if p.exact().is_some() {
-                2
-            } else if p.is_star() {
-                0
-            } else {
-                1
-            }
-        };
-        let mut place: Vec<(usize, usize, usize)> = Vec::new();
-        let mut held: FxHashMap<usize, usize> = FxHashMap::default();
-        let mut wild = false;
-        for (i, pattern) in patterns.iter().enumerate() {
-            wild |= pattern.exact().is_none();
-            if !self.known(pattern) {
-                continue;
-            }
-            if let Some(name) = pattern.exact()
-                && self.scope.get(name).is_none()
-            {
-                self.scope.columns.push(Column {
-                    name: name.into(),
-                    ty: ColumnType::Null,
-                    origin: ColumnOrigin::Unknown(name.into()),
-                    visible: true,
-                });
-            }
-            for at in self.matching(pattern) {
-                match held.get(&at).and_then(|n| place.get_mut(*n)) {
-                    Some(known) if known.1 <= rank(pattern) => *known = (at, rank(pattern), i),
-                    Some(_) => {}
-                    None => {
-                        held.insert(at, place.len());
-                        place.push((at, rank(pattern), i));
-                    }
-                }
-            }
-        }
-        place.sort_by_key(|(at, _, i)| (*i, *at));
-        let mut kept: Vec<Column> =
-            place.iter().filter_map(|(at, _, _)| self.scope.columns.get(*at).cloned()).collect();
-        for (column, (_, rank, _)) in kept.iter_mut().zip(&place) {
-            column.visible |= *rank == 2;
-        }
-        if wild {
-            // fields of a catalogue that no document is known to have can still be named later
-            let hidden = self
-                .scope
-                .columns
-                .iter()
-                .filter(|c| !c.visible && patterns.iter().any(|p| p.matches(&c.name)));
-            let hidden: Vec<Column> =
-                hidden.filter(|c| !kept.iter().any(|k| k.name == c.name)).cloned().collect();
-            kept.extend(hidden);
-        } else {
-            self.scope.open = false;
-        }
-        self.scope.columns = kept;
-    }
-
-    fn drop(&mut self, patterns: &[NamePattern]) {
-        let before = self.scope.columns.clone();
-        for pattern in patterns {
-            if let Some(name) = pattern.exact() {
-                // dropping twice is fine
-                let scope = Scope { columns: before.clone(), open: self.scope.open };
-                if scope.get(name).is_none() {
-                    self.c.column(name, pattern.at.0, &scope);
-                }
-            } else if !self.scope.open
-                && !pattern.is_star()
-                && !before.iter().any(|c| pattern.matches(&c.name))
-            {
-                let d = Diagnostic::new(Code::RP0201, format!("no column matches `{}`", pattern.text()))
-                    .at(pattern.at.0, "");
-                self.c.found.push(d);
-            }
-            self.scope.columns.retain(|c| !pattern.matches(&c.name));
-        }
-    }
-
-    fn rename(&mut self, pairs: &[(Name, Name)]) {
-        let mut gone: Vec<(String, String)> = Vec::new();
-        for (old, new) in pairs {
-            if self.scope.get(&old.text).is_none()
-                && let Some((_, to)) = gone.iter().rev().find(|(o, _)| *o == old.text)
-            {
-                let d = Diagnostic::new(
-                    Code::RP0201,
-                    format!("the column `{}` was renamed to `{to}` and is no longer there", old.text),
-                )
-                .at(old.at.0, "");
-                self.c.found.push(d);
-                continue;
-            }
-            let Some(column) = self.c.column(&old.text, old.at.0, &self.scope) else { continue };
-            if old.text == new.text {
-                continue;
-            }
-            self.scope.remove(&new.text);
-            match self.scope.columns.iter_mut().find(|c| c.name.as_ref() == old.text) {
-                Some(held) => {
-                    held.name = new.text.as_str().into();
-                    held.visible = true;
-                }
-                None => self.scope.columns.push(Column {
-                    name: new.text.as_str().into(),
-                    visible: true,
-                    ..column
-                }),
-            }
-            gone.push((old.text.clone(), new.text.clone()));
-        }
-    }
-
-    fn stats(&mut self, inline: bool, items: &[Aggregate], by: &[Assign]) {
-        // keys first: aggregates and their conditions may name them
-        let mut early = Vec::new();
-        let mut keys: Vec<(String, ColumnType, usize, String)> = Vec::new();
-        for key in by {
-            let name = self.name_of(key);
-            let source = key.value.span().slice(self.c.text).to_owned();
-            let Some(typed) = self.c.expr(&key.value, &self.scope, Place::Key) else {
-                let slot = self.c.tables.slot();
-                keys.push((name, ColumnType::Null, slot, source));
-                continue;
-            };
-            if typed.ty.is_span() || matches!(typed.ty, ColumnType::Source | ColumnType::GeoPoint) {
-                let d = Diagnostic::new(Code::RP0403, format!("rows cannot be grouped by `{source}`"))
-                    .at(key.value.span(), format!("of type `{}`", typed.ty.name()));
-                self.c.found.push(d);
-            }
-            let slot = match (&typed.expr, &key.name) {
-                (PlanExpr::Column(slot), None) => *slot,
-                _ => {
-                    let slot = self.c.tables.slot();
-                    early.push((slot, typed.expr));
-                    slot
-                }
-            };
-            let ty =
-                if matches!(key.value.kind, ExprKind::Column(_)) { typed.ty } else { typed.ty.computed() };
-            keys.push((name, ty, slot, source));
-        }
-        let mut inner = self.scope.clone();
-        for ((name, ty, slot, _), key) in keys.iter().zip(by) {
-            if key.name.is_some() {
-                inner.push(name, *ty, *slot);
-            }
-        }
-        self.c.gathering = Gathering { keys: keys.clone(), calls: Vec::new() };
-        let mut late = Vec::new();
-        let mut results: Vec<(String, ColumnType, usize)> = Vec::new();
-        let mut calls = Vec::new();
-        for item in items {
-            let name = self.name_of(&item.item);
-            if let ExprKind::Column(key) = &item.item.value.kind
-                && item.item.name.is_none()
-                && keys.iter().any(|k| k.0 == *key)
-            {
-                let d =
-                    Diagnostic::new(Code::RP0406, format!("the key `{key}` is part of the answer already"))
-                        .at(item.item.value.span(), "")
-                        .help("leave it out before `BY`");
-                self.c.found.push(d);
-                continue;
-            }
-            let filter = item.filter.as_ref().map(|f| self.c.condition(f, &inner, Place::Argument));
-            let typed = self.c.expr(&item.item.value, &inner, Place::Item);
-            let mut own = std::mem::take(&mut self.c.gathering.calls);
-            if let Some(Some(filter)) = &filter {
-                own.iter_mut().for_each(|c| c.filter = Some(filter.clone()));
-            }
-            calls.extend(own);
-            let slot = match typed {
-                Some(Typed { expr: PlanExpr::Column(slot), ty }) => {
-                    results.push((name, ty, slot));
-                    continue;
-                }
-                Some(Typed { expr, ty }) => {
-                    let slot = self.c.tables.slot();
-                    late.push((slot, expr));
-                    (slot, ty)
-                }
-                None => (self.c.tables.slot(), ColumnType::Null),
-            };
-            results.push((name, slot.1, slot.0));
-        }
-        self.c.gathering = Gathering::default();
-        if !early.is_empty() {
-            self.stages.push(Stage::Eval(early));
-        }
-        let aggregation = Aggregation { keys: keys.iter().map(|k| k.2).collect(), calls };
-        self.stages.push(if inline { Stage::Inline(aggregation) } else { Stage::Aggregate(aggregation) });
-        if !late.is_empty() {
-            self.stages.push(Stage::Eval(late));
-        }
-        let group: Vec<OutputColumn> = keys
-            .iter()
-            .map(|(n, ty, slot, _)| OutputColumn { name: n.as_str().into(), ty: *ty, slot: *slot })
-            .collect();
-        if !inline {
-            self.scope = Scope::default();
-            self.aggregates = true;
-            self.group = group;
-            self.expanded.clear();
-        }
-        for (name, ty, slot) in results {
-            self.scope.push(&name, ty, slot);
-        }
-        for (name, ty, slot, _) in keys {
-            self.scope.push(&name, ty, slot);
-        }
     }
 
     fn sort(&mut self, keys: &[SortItem]) {
@@ -645,94 +382,6 @@ impl<'a> Lowering<'a> {
         }
         self.limited = true;
         self.stages.push(Stage::Limit(n));
-    }
-
-    fn expand(&mut self, name: &Name) {
-        let Some(column) = self.c.column(&name.text, name.at.0, &self.scope) else { return };
-        if column.ty == ColumnType::Unsupported {
-            self.c.unusable(&column, name.at.0);
-            return;
-        }
-        let from = self.c.tables.slot_of(&column);
-        let to = self.c.tables.slot();
-        self.stages.push(Stage::Expand { from, to });
-        self.expanded.push(to);
-        match self.scope.columns.iter_mut().find(|c| c.name.as_ref() == name.text) {
-            Some(held) => {
-                held.origin = ColumnOrigin::Slot(to);
-                held.visible = true;
-            }
-            None => self.scope.push(&name.text, column.ty, to),
-        }
-    }
-
-    /// The text that DISSECT and GROK work on.
-    fn input(&mut self, what: &str, input: &Expr) -> Option<PlanExpr> {
-        let typed = self.c.expr(input, &self.scope, Place::Plain)?;
-        if !typed.ty.is_string() && typed.ty != ColumnType::Null {
-            self.not_text(what, input, typed.ty);
-            return None;
-        }
-        Some(typed.expr)
-    }
-
-    fn dissect(&mut self, input: &Expr, pattern: &super::ast::Text, separator: &str) {
-        let text = self.input("DISSECT", input);
-        match Dissect::new(&pattern.text, separator) {
-            Ok(pattern) => {
-                let names: Vec<Box<str>> = pattern.names().to_vec();
-                let out = self.made(names.iter().map(|n| (n.as_ref(), ColumnType::Keyword)));
-                if let Some(input) = text {
-                    self.stages.push(Stage::Dissect { input, pattern, out });
-                }
-            }
-            Err(e) => self.c.found.push(Diagnostic::new(Code::RP0102, e.to_string()).at(pattern.at.0, "")),
-        }
-    }
-
-    fn made<'n>(&mut self, columns: impl Iterator<Item = (&'n str, ColumnType)>) -> Vec<usize> {
-        let mut out = Vec::new();
-        for (name, ty) in columns {
-            let slot = self.c.tables.slot();
-            self.scope.push(name, ty, slot);
-            out.push(slot);
-        }
-        out
-    }
-
-    fn grok(&mut self, input: &Expr, patterns: &[super::ast::Text]) {
-        let text = self.input("GROK", input);
-        let mut prepared = Vec::new();
-        let mut columns: Vec<(Box<str>, ColumnType)> = Vec::new();
-        for pattern in patterns {
-            let grok = match Grok::new(&pattern.text) {
-                Ok(grok) => grok,
-                Err(e) => {
-                    self.c.found.push(Diagnostic::new(Code::RP0102, e.to_string()).at(pattern.at.0, ""));
-                    continue;
-                }
-            };
-            for (name, ty) in grok.columns() {
-                match columns.iter().find(|(n, _)| n.as_ref() == name) {
-                    None => columns.push((name.into(), ty)),
-                    Some((_, held)) if *held == ty => {}
-                    Some((_, held)) => {
-                        let d = Diagnostic::new(
-                            Code::RP0304,
-                            format!("GROK gives `{name}` the types `{}` and `{}`", held.name(), ty.name()),
-                        )
-                        .at(pattern.at.0, "");
-                        self.c.found.push(d);
-                    }
-                }
-            }
-            prepared.push(grok);
-        }
-        let slots = self.made(columns.iter().map(|(n, t)| (n.as_ref(), *t)));
-        if let Some(input) = text {
-            let out = columns.into_iter().map(|(n, _)| n).zip(slots).collect();
-            self.stages.push(Stage::Grok { input, patterns: prepared, out });
-        }
     }
 }
 

@@ -34,6 +34,7 @@
 pub mod ast;
 mod call;
 mod check;
+mod columns;
 pub mod commands;
 mod expression;
 #[cfg(test)]
@@ -47,6 +48,8 @@ mod print;
 pub mod reference;
 mod scope;
 mod search;
+mod stats;
+mod supplied;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +92,7 @@ pub fn analyze(text: &str, schema: &Schema, settings: &Settings) -> Analysis {
         plan,
         notes: lowered.notes,
         hidden_columns: lowered.hidden,
+        lacking: lowered.lacking,
         ..Analysis::default()
     }
 }

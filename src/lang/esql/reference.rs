@@ -1,7 +1,7 @@
 //! The reference page of ES|QL, made from the tables of commands, functions, casts and GROK patterns.
 
 use super::call::CASTS;
-use super::commands;
+use super::commands::{self, Runs};
 use crate::func::column::{self, ColumnFunction, Form};
 use crate::schema::Version;
 use std::fmt::Write;
@@ -29,11 +29,16 @@ pub fn markdown() -> String {
         "# ES|QL\n\n\
          Made from the tables in `src/lang/esql/commands.rs` and `src/func/column/`; `cargo test --test it \
          esql_reference` compares, and with `RULEPACK_WRITE=1` writes it anew.\n\n\
-         Queries are parsed and checked whole. A command or function that does not run says so (RP9001).\n\n\
+         Queries are parsed and checked whole. A command or function that does not run says so (RP9001). What \
+         runs \"in tests\" needs rows or answers, which [a test case](rule-tests.md) supplies.\n\n\
          ## Commands\n\n| command | since | runs | |\n|---|---|---|---|\n",
     );
     for c in commands::ALL {
-        let runs = if c.runs { "yes" } else { "no" };
+        let runs = match c.runs {
+            Runs::Yes => "yes",
+            Runs::Supplied => "in tests",
+            Runs::No => "no",
+        };
         let _ = writeln!(out, "| `{}` | {} | {runs} | {} |", cell(c.syntax), since(c.since), cell(c.summary));
     }
     let titles = ["Aggregates, in `STATS`", "Grouping, after `BY`", "Searches, in `WHERE`", "Functions"];

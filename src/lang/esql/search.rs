@@ -1,15 +1,73 @@
 //! Searches of the document: `KQL`, `MATCH` and `:`.
 
-use super::ast::{Expr, ExprKind, Literal};
+use super::ast::{Expr, ExprKind, Literal, MapEntry, MapValue};
 use super::check::{Checked, Checker, Place, Typed};
 use super::scope::{ColumnOrigin, Scope};
-use crate::diag::{Code, Diagnostic, Severity};
+use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
 use crate::es::{Case, Literal as EsLiteral, Op};
 use crate::lang::FieldUse;
 use crate::plan::Pred;
 use crate::plan::table::{Expr as PlanExpr, What};
 use crate::source::Span;
 use crate::value::{ColumnType, Datum, Value};
+
+/// What the options of `MATCH` change.
+#[derive(Clone, Copy, Default)]
+pub(super) struct MatchOptions {
+    /// How far a word may be off.
+    fuzziness: Option<Fuzziness>,
+    /// Whether every word must be there.
+    all: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Fuzziness {
+    /// So many edits.
+    Edits(u32),
+    /// By length: up to `.0` characters none, up to `.1` one, else two.
+    Auto(usize, usize),
+}
+
+impl Fuzziness {
+    fn read(text: &str) -> Option<Fuzziness> {
+        if let Ok(n) = text.parse::<u32>() {
+            return (n <= 2).then_some(Fuzziness::Edits(n));
+        }
+        let rest = text.get(..4).filter(|a| a.eq_ignore_ascii_case("auto")).and(text.get(4..))?;
+        if rest.is_empty() {
+            return Some(Fuzziness::Auto(2, 5));
+        }
+        let (low, high) = rest.strip_prefix(':')?.split_once(',')?;
+        let (low, high) = (low.parse::<usize>().ok()?, high.parse::<usize>().ok()?);
+        (low <= high).then(|| Fuzziness::Auto(low.saturating_sub(1), high.saturating_sub(1)))
+    }
+
+    fn edits(self, word: &str) -> u32 {
+        let n = word.chars().count();
+        match self {
+            Fuzziness::Edits(edits) => edits,
+            Fuzziness::Auto(low, _) if n <= low => 0,
+            Fuzziness::Auto(_, high) if n <= high => 1,
+            Fuzziness::Auto(..) => 2,
+        }
+    }
+}
+
+/// The options of `MATCH`, and whether they are supported: some have no bearing on what matches.
+const MATCH_OPTIONS: &[(&str, bool)] = &[
+    ("analyzer", false),
+    ("auto_generate_synonyms_phrase_query", true),
+    ("boost", true),
+    ("fuzziness", true),
+    ("fuzzy_rewrite", true),
+    ("fuzzy_transpositions", false),
+    ("lenient", false),
+    ("max_expansions", true),
+    ("minimum_should_match", false),
+    ("operator", true),
+    ("prefix_length", false),
+    ("zero_terms_query", false),
+];
 
 impl Checker<'_> {
     /// Whether a search may stand here.
@@ -71,7 +129,7 @@ impl Checker<'_> {
     pub(super) fn match_call(
         &mut self,
         args: &[Expr],
-        options: &[super::ast::MapEntry],
+        options: &[MapEntry],
         span: Span,
         scope: &Scope,
         place: Place,
@@ -80,20 +138,64 @@ impl Checker<'_> {
             [field, value] => (field, value),
             _ => return None,
         };
-        if !options.is_empty() {
-            self.found.push(
-                Diagnostic::new(Code::RP9001, "the options of `MATCH` are not supported yet")
-                    .severity(Severity::Note)
-                    .at(span, ""),
-            );
-        }
+        let options = self.match_options(options, span)?;
         let typed = self.expr(value, scope, Place::Plain)?;
         let Some(Datum::One(constant)) = self.constant(&typed.expr) else {
             let d =
                 Diagnostic::new(Code::RP0307, "the query of `MATCH` must be a constant").at(value.span(), "");
             return self.report(d);
         };
-        self.search(field, constant, span, scope, place)
+        self.search(field, constant, options, span, scope, place)
+    }
+
+    fn match_options(&mut self, options: &[MapEntry], span: Span) -> Option<MatchOptions> {
+        let mut out = MatchOptions::default();
+        for option in options {
+            let name = option.key.as_str();
+            let text = match &option.value {
+                MapValue::Constant(Literal::Integer(text) | Literal::Str(text)) => text.clone(),
+                MapValue::Constant(Literal::Bool(b)) => b.to_string(),
+                _ => String::new(),
+            };
+            let wrong = |what: &str| {
+                Diagnostic::new(Code::RP0403, format!("`{name}` of `MATCH` is {what}, not `{text}`"))
+                    .at(span, "")
+            };
+            match (name, MATCH_OPTIONS.iter().find(|(n, _)| *n == name)) {
+                ("fuzziness", _) => match Fuzziness::read(&text) {
+                    Some(f) => out.fuzziness = Some(f),
+                    None => {
+                        self.found.push(wrong("0, 1, 2 or `AUTO`"));
+                        return None;
+                    }
+                },
+                ("operator", _) if text.eq_ignore_ascii_case("and") => out.all = true,
+                ("operator", _) if text.eq_ignore_ascii_case("or") => {}
+                ("operator", _) => {
+                    self.found.push(wrong("`AND` or `OR`"));
+                    return None;
+                }
+                (_, Some((_, true))) => {}
+                (_, Some((_, false))) => self.found.push(
+                    Diagnostic::new(
+                        Code::RP9001,
+                        format!("the option `{name}` of `MATCH` is not supported yet"),
+                    )
+                    .severity(Severity::Note)
+                    .at(span, ""),
+                ),
+                (_, None) => {
+                    let mut d =
+                        Diagnostic::new(Code::RP0403, format!("`MATCH` has no option `{name}`")).at(span, "");
+                    if let Some(near) = did_you_mean(name, MATCH_OPTIONS.iter().map(|(n, _)| *n)) {
+                        d = d.help(format!("did you mean `{near}`?"));
+                    }
+                    self.found.push(d);
+                    return None;
+                }
+            }
+        }
+        Some(out)
     }
 
     pub(super) fn match_field(
@@ -109,13 +211,14 @@ impl Checker<'_> {
             let d = Diagnostic::new(Code::RP0309, "`:` needs one value").at(span, "");
             return self.report(d);
         };
-        self.search(field, constant, span, scope, place)
+        self.search(field, constant, MatchOptions::default(), span, scope, place)
     }
 
-    pub(super) fn search(
+    fn search(
         &mut self,
         field: &Expr,
         value: Value,
+        options: MatchOptions,
         span: Span,
         scope: &Scope,
         place: Place,
@@ -156,10 +259,25 @@ impl Checker<'_> {
             Value::Double(d) => EsLiteral::Float(*d),
             other => EsLiteral::Str(crate::func::text(other).unwrap_or_default().into()),
         };
-        let text = column.ty == ColumnType::Text;
-        let op = if text { Op::Match(literal) } else { Op::Term(literal, Case::Sensitive) };
-        match self.tables.fields.leaf(id, op, span, &self.tables.settings.context) {
-            Ok(pred) => {
+        let words = match &literal {
+            EsLiteral::Str(s) if column.ty == ColumnType::Text => crate::es::analyze::standard(s),
+            EsLiteral::Str(s) => vec![s.to_string()],
+            _ => Vec::new(),
+        };
+        let ops: Vec<Op> = match options.fuzziness {
+            Some(f) if !words.is_empty() => {
+                words.iter().map(|w| Op::Fuzzy(w.as_str().into(), f.edits(w))).collect()
+            }
+            _ if column.ty != ColumnType::Text => vec![Op::Term(literal, Case::Sensitive)],
+            _ if options.all => words.into_iter().map(|w| Op::Match(EsLiteral::Str(w.into()))).collect(),
+            _ => vec![Op::Match(literal)],
+        };
+        let context = &self.tables.settings.context;
+        let leaves: Result<Vec<Pred>, _> =
+            ops.into_iter().map(|op| self.tables.fields.leaf(id, op, span, context)).collect();
+        match leaves {
+            Ok(leaves) => {
+                let pred = if options.all { Pred::all(leaves) } else { Pred::any(leaves) };
                 let slot = self.tables.special(What::Matches(pred));
                 Some(Typed { expr: PlanExpr::Column(slot), ty: ColumnType::Boolean })
             }

@@ -304,6 +304,50 @@ fn rules_are_warned_of_what_kibana_makes_of_them() {
 }
 
 #[test]
+fn a_match_may_be_fuzzy_or_want_every_word() {
+    let docs = [
+        serde_json::json!({"k": "svchost.exe", "t": "the quick fox"}),
+        serde_json::json!({"k": "scvhost.exe", "t": "a quikc dog"}),
+        serde_json::json!({"k": "svchost", "t": "fox"}),
+    ];
+    let mapping = serde_json::json!({"properties": {"k": {"type": "keyword"}, "t": {"type": "text"}}});
+    let count = |condition: &str| {
+        let fields = std::sync::Arc::new(crate::schema::parse_mapping(&mapping.to_string()).unwrap());
+        let layer = crate::schema::Layer { fields, version: None, label: "index".into() };
+        let query = format!("FROM a | WHERE {condition} | STATS n = COUNT(*)");
+        let analysis = analyze(&query, &Schema::new(vec![layer]), &Settings::default());
+        let plan = analysis.plan.unwrap_or_else(|| panic!("{:?}", analysis.diagnostics));
+        let pipeline = plan.table().unwrap();
+        let mut b = crate::value::ProjectionBuilder::default();
+        let slots: Vec<usize> = plan.fields.iter().map(|f| b.slot(&f.access)).collect();
+        let projection = b.build();
+        let mut run = crate::plan::table::Run::new(pipeline, 0);
+        for doc in &docs {
+            let document = projection.project_value(doc);
+            let row = crate::plan::Row { fields: &plan.fields, document: &document, slots: &slots };
+            let meta = crate::plan::table::Meta { id: "x", index: "a", source: &|| None };
+            run.feed(pipeline.load(&row, &meta));
+        }
+        cell_json(&run.finish().rows[0].cells[pipeline.output[0].slot]).to_string()
+    };
+    assert_eq!(count(r#"MATCH(k, "svchost.exe")"#), "1");
+    assert_eq!(count(r#"MATCH(k, "svchost.exe", {"fuzziness": 1})"#), "2");
+    assert_eq!(count(r#"MATCH(k, "svchots.exe", {"fuzziness": "AUTO"})"#), "2");
+    assert_eq!(count(r#"MATCH(t, "quick fox")"#), "2");
+    assert_eq!(count(r#"MATCH(t, "quick fox", {"operator": "AND"})"#), "1");
+    assert_eq!(count(r#"MATCH(t, "quick", {"fuzziness": "auto"})"#), "2");
+    let code = |q: &str| {
+        let found = analyze(&format!("FROM a | WHERE {q}"), &Schema::none(), &Settings::default());
+        found.diagnostics.first().map(|d| d.code)
+    };
+    assert_eq!(code(r#"MATCH(k, "x", {"fuzzines": 1})"#), Some(Code::RP0403));
+    assert_eq!(code(r#"MATCH(k, "x", {"fuzziness": 3})"#), Some(Code::RP0403));
+    assert_eq!(code(r#"MATCH(k, "x", {"operator": "xor"})"#), Some(Code::RP0403));
+    assert_eq!(code(r#"MATCH(k, "x", {"prefix_length": 1})"#), Some(Code::RP9001));
+    assert_eq!(code(r#"MATCH(k, "x", {"boost": 2.0})"#), None);
+}
+
+#[test]
 fn options_buckets_and_tops() {
     assert_eq!(value("TO_STRING(TO_IP(\"010.0.0.09\", {\"leading_zeros\": \"decimal\"}))"), "\"10.0.0.9\"");
     assert_eq!(value("TO_STRING(TO_IP(\"010.0.0.1\", {\"leading_zeros\": \"octal\"}))"), "\"8.0.0.1\"");

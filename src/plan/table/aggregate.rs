@@ -43,7 +43,8 @@ pub(super) const MAX_EVENTS: usize = 1_000;
 
 type Bytes = Box<[u8]>;
 
-fn encode(value: &Value, out: &mut Vec<u8>) {
+/// The bytes that stand for a value: equal for equal values, and none begins another.
+pub(super) fn encode(value: &Value, out: &mut Vec<u8>) {
     fn text(tag: u8, text: &str, out: &mut Vec<u8>) {
         out.push(tag);
         out.extend_from_slice(&text.len().to_le_bytes());

@@ -10,7 +10,7 @@ use crate::plan::{Arithmetic, Comparison};
 use crate::source::{Position, Source, Span};
 use crate::value::{ColumnType, Datum, Value};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A call of a function.
 #[derive(Clone, Debug)]
@@ -79,6 +79,7 @@ const WARNINGS: usize = 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Warnings {
     places: BTreeMap<(u32, u32, bool), Vec<String>>,
+    unanswered: BTreeSet<String>,
 }
 
 impl Warnings {
@@ -103,6 +104,19 @@ impl Warnings {
                 }
             }
         }
+        other.unanswered.iter().for_each(|prompt| self.unanswered(prompt));
+    }
+
+    /// Notes a prompt that nobody has supplied an answer for.
+    pub fn unanswered(&mut self, prompt: &str) {
+        if self.unanswered.len() < WARNINGS {
+            self.unanswered.insert(prompt.to_owned());
+        }
+    }
+
+    /// Prompts without an answer, the first twenty.
+    pub fn prompts(&self) -> impl Iterator<Item = &str> {
+        self.unanswered.iter().map(String::as_str)
     }
 
     /// The warnings as Elasticsearch words them.
@@ -122,7 +136,7 @@ impl Warnings {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.unanswered.is_empty()
     }
 }
 

@@ -1,14 +1,25 @@
 //! The executor against an obvious one: stages over whole tables, one after the other.
 
-use super::{AggregateCall, Aggregation, Env, Expr, Pipeline, Run, SortKey, Stage, TableRow};
+use super::lookup::Found;
+use super::{
+    AggregateCall, Aggregation, Answers, Dissect, Env, Expr, Grok, Lookup, Pipeline, Run, SortKey, Stage,
+    Table, TableRow,
+};
+use crate::es::regexp::Regexp;
+use crate::es::wildcard::Pattern;
 use crate::func::column::{Aggregate, order};
 use crate::plan::{Arithmetic, Comparison};
 use crate::source::Span;
 use crate::value::{ColumnType, Datum, Value};
 use proptest::prelude::*;
+use std::sync::Arc;
 
-/// Two key columns, two columns of numbers, one that is computed, three for results.
-const SLOTS: usize = 8;
+/// Two key columns, two columns of numbers, one that is computed, three for results; then a text, two parts
+/// of it, and something looked up.
+const SLOTS: usize = 12;
+const TEXT: usize = 8;
+const PARTS: [usize; 2] = [9, 10];
+const LOOKED_UP: usize = 11;
 
 fn at() -> Span {
     Span::default()
@@ -19,6 +30,50 @@ fn datum() -> impl Strategy<Value = Datum> {
         Just(Datum::Null),
         (-3i64..4).prop_map(|i| Value::Int(i).into()),
         prop::collection::vec((-3i64..4).prop_map(Value::Int), 2..4).prop_map(Datum::of),
+    ]
+}
+
+fn text() -> impl Strategy<Value = Datum> {
+    let one = prop::sample::select(vec!["", "a", "b", "a b", "b=a", "a=b c", "=", " a"]);
+    prop_oneof![
+        1 => Just(Datum::Null),
+        4 => one.clone().prop_map(|s| Value::str(s).into()),
+        1 => prop::collection::vec(one.prop_map(Value::str), 2..4).prop_map(Datum::of),
+    ]
+}
+
+/// Rows of a key and a value, some of which have none or several.
+fn lookup() -> impl Strategy<Value = Stage> {
+    let found = prop::sample::select(vec![Found::Rows, Found::Values]);
+    (prop::collection::vec((datum(), text()), 0..6), found).prop_map(|(rows, found)| {
+        let column = |name: &str, ty| super::lookup::TableColumn { name: name.into(), ty, declared: true };
+        let table = Table {
+            name: "t".into(),
+            columns: vec![column("k", ColumnType::Long), column("v", ColumnType::Keyword)],
+            rows: rows.into_iter().map(|(k, v)| vec![k, v]).collect(),
+            on: None,
+        };
+        let keys = [(0, 0, ColumnType::Long)];
+        let lookup = Lookup::new(&Arc::new(table), &keys, vec![(1, LOOKED_UP)], found, at()).unwrap();
+        Stage::Lookup(Box::new(lookup))
+    })
+}
+
+fn answers() -> Arc<Answers> {
+    Arc::new(Answers { list: vec![("a".into(), "yes".into()), ("=".into(), "no".into())] })
+}
+
+/// The text at its first occurrence of a delimiter, for `DISSECT` and `GROK` alike.
+fn cut(cell: &Datum, delimiter: &str) -> [Datum; 2] {
+    let parts: Vec<(String, String)> = cell
+        .values()
+        .iter()
+        .filter_map(|v| v.as_str()?.split_once(delimiter))
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .collect();
+    [
+        Datum::of(parts.iter().map(|(a, _)| Value::str(a)).collect()),
+        Datum::of(parts.iter().map(|(_, b)| Value::str(b)).collect()),
     ]
 }
 
@@ -33,6 +88,11 @@ fn expr() -> impl Strategy<Value = Expr> {
                 ColumnType::Integer,
                 at()
             )),
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| {
+                let less = Expr::Compare(Comparison::Less, Box::new((a.clone(), b)), at());
+                Expr::Case(vec![(less, at(), c)], Some(Box::new(a)))
+            }),
+            inner.clone().prop_map(|e| Expr::Negate(Box::new(e), ColumnType::Integer, at())),
             prop::collection::vec(inner, 1..3).prop_map(Expr::Coalesce),
         ]
     })
@@ -44,6 +104,16 @@ fn condition() -> impl Strategy<Value = Expr> {
         (op, expr(), expr()).prop_map(|(op, a, b)| Expr::Compare(op, Box::new((a, b)), at())),
         expr().prop_map(|e| Expr::IsNull(Box::new(e), at())),
         (expr(), prop::collection::vec(expr(), 1..3)).prop_map(|(e, list)| Expr::In(Box::new(e), list, at())),
+        (TEXT..SLOTS).prop_map(|s| Expr::Like(
+            Box::new(Expr::Column(s)),
+            vec![Pattern::plain("a*", false)],
+            at()
+        )),
+        (TEXT..SLOTS).prop_map(|s| Expr::Regexp(
+            Box::new(Expr::Column(s)),
+            vec![Regexp::new("[ab]+.*", false).unwrap()],
+            at()
+        )),
     ];
     leaf.prop_recursive(2, 6, 2, |inner| {
         prop_oneof![
@@ -67,8 +137,8 @@ fn aggregation() -> impl Strategy<Value = Aggregation> {
         Aggregate::Present,
     ]);
     let call = (kind, expr(), prop::option::of(condition()));
-    (prop::collection::vec(call, 1..4), prop::sample::subsequence(vec![0usize, 1], 0..3)).prop_map(
-        |(calls, keys)| {
+    (prop::collection::vec(call, 1..4), prop::sample::subsequence(vec![0usize, 1, TEXT, LOOKED_UP], 0..3))
+        .prop_map(|(calls, keys)| {
             let calls = calls
                 .into_iter()
                 .enumerate()
@@ -82,12 +152,12 @@ fn aggregation() -> impl Strategy<Value = Aggregation> {
                 })
                 .collect();
             Aggregation { keys, calls }
-        },
-    )
+        })
 }
 
 fn stage() -> impl Strategy<Value = Stage> {
-    let key = (expr(), any::<bool>(), any::<bool>()).prop_map(|(expr, descending, nulls_first)| SortKey {
+    let sorted = prop_oneof![expr(), (TEXT..SLOTS).prop_map(Expr::Column)];
+    let key = (sorted, any::<bool>(), any::<bool>()).prop_map(|(expr, descending, nulls_first)| SortKey {
         expr,
         descending,
         nulls_first,
@@ -100,10 +170,22 @@ fn stage() -> impl Strategy<Value = Stage> {
         1 => aggregation().prop_map(Stage::Inline),
         1 => prop::collection::vec(key, 1..3).prop_map(Stage::Sort),
         1 => (0usize..5).prop_map(Stage::Limit),
+        1 => Just(Stage::Dissect {
+            input: Expr::Column(TEXT),
+            pattern: Dissect::new("%{a} %{b}", "").unwrap(),
+            out: PARTS.to_vec(),
+        }),
+        1 => Just(Stage::Grok {
+            input: Expr::Column(TEXT),
+            patterns: vec![Grok::new("^%{DATA:a}=%{GREEDYDATA:b}$").unwrap()],
+            out: vec![("a".into(), PARTS[0]), ("b".into(), PARTS[1])],
+        }),
+        1 => lookup(),
+        1 => Just(Stage::Complete { prompt: Expr::Column(TEXT), answers: answers(), out: LOOKED_UP }),
     ]
 }
 
-type Table = Vec<Vec<Datum>>;
+type Cells = Vec<Vec<Datum>>;
 
 fn is_true(e: &Expr, row: &[Datum]) -> bool {
     e.eval(row, &mut Env::default()) == Datum::One(Value::Bool(true))
@@ -169,7 +251,7 @@ fn aggregate(call: &AggregateCall, rows: &[&Vec<Datum>]) -> Datum {
     }
 }
 
-fn group(a: &Aggregation, table: &Table) -> Vec<(Vec<Datum>, Vec<Datum>)> {
+fn group(a: &Aggregation, table: &Cells) -> Vec<(Vec<Datum>, Vec<Datum>)> {
     let mut keys: Vec<Vec<Datum>> = Vec::new();
     for row in table {
         for key in keys_of(a, row) {
@@ -188,7 +270,26 @@ fn group(a: &Aggregation, table: &Table) -> Vec<(Vec<Datum>, Vec<Datum>)> {
     keys.iter().map(|k| (k.clone(), of(k))).collect()
 }
 
-fn naive(stages: &[Stage], mut table: Table) -> Table {
+/// The rows that one row becomes by a table, row by row of it.
+fn looked_up(lookup: &Lookup, row: Vec<Datum>) -> Cells {
+    let single = lookup.found() == Found::Rows;
+    let fits = |key: &Datum| {
+        let (a, b) = (row[0].values(), key.values());
+        a.iter().any(|v| b.contains(v)) && !(single && (a.len() != 1 || b.len() != 1))
+    };
+    let found: Vec<Datum> = lookup.rows().iter().filter(|r| fits(&r[0])).map(|r| r[1].clone()).collect();
+    let with = |cell: Datum| {
+        let mut row = row.clone();
+        row[LOOKED_UP] = cell;
+        row
+    };
+    if single && !found.is_empty() {
+        return found.into_iter().map(with).collect();
+    }
+    vec![with(Datum::of(found.iter().flat_map(|d| d.values().to_vec()).collect()))]
+}
+
+fn naive(stages: &[Stage], mut table: Cells) -> Cells {
     for stage in stages {
         table = match stage {
             Stage::Filter(e) => table.into_iter().filter(|r| is_true(e, r)).collect(),
@@ -279,7 +380,27 @@ fn naive(stages: &[Stage], mut table: Table) -> Table {
                 table
             }
             Stage::Limit(n) => table.into_iter().take(*n).collect(),
-            Stage::Dissect { .. } | Stage::Grok { .. } => table,
+            Stage::Dissect { .. } | Stage::Grok { .. } => {
+                let delimiter = if matches!(stage, Stage::Grok { .. }) { "=" } else { " " };
+                for row in &mut table {
+                    let cells = cut(&row[TEXT], delimiter);
+                    PARTS.iter().zip(cells).for_each(|(slot, cell)| row[*slot] = cell);
+                }
+                table
+            }
+            Stage::Lookup(lookup) => table.into_iter().flat_map(|row| looked_up(lookup, row)).collect(),
+            Stage::Complete { .. } => {
+                for row in &mut table {
+                    let texts: Vec<&str> = row[TEXT].values().iter().filter_map(Value::as_str).collect();
+                    let prompt = texts.join("\n");
+                    row[LOOKED_UP] = match prompt.as_str() {
+                        p if p.contains('a') => Value::str("yes").into(),
+                        p if p.contains('=') => Value::str("no").into(),
+                        _ => Datum::Null,
+                    };
+                }
+                table
+            }
         };
     }
     table
@@ -290,11 +411,15 @@ proptest! {
     #[test]
     fn a_run_in_parts_gives_what_whole_tables_give(
         stages in prop::collection::vec(stage(), 0..6),
-        rows in prop::collection::vec(prop::collection::vec(datum(), 4), 0..12),
+        rows in prop::collection::vec((prop::collection::vec(datum(), 4), text()), 0..12),
         parts in 1usize..4,
     ) {
-        let mut table: Table = rows;
-        table.iter_mut().for_each(|r| r.resize(SLOTS, Datum::Null));
+        let table = rows.into_iter().map(|(mut row, text)| {
+            row.resize(SLOTS, Datum::Null);
+            row[TEXT] = text;
+            row
+        });
+        let table: Cells = table.collect();
         let wanted = naive(&stages, table.clone());
         let pipeline = Pipeline { slots: SLOTS, stages, ..Pipeline::default() };
         let mut total = Run::new(&pipeline, 0);
@@ -306,7 +431,7 @@ proptest! {
             }
             total.merge(part);
         }
-        let got: Table = total.finish().rows.into_iter().map(|r| r.cells).collect();
+        let got: Cells = total.finish().rows.into_iter().map(|r| r.cells).collect();
         prop_assert_eq!(got, wanted, "{:?}", pipeline.stages);
     }
 }

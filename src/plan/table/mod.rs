@@ -9,6 +9,7 @@ mod grok;
 #[cfg(test)]
 mod laws;
 pub mod load;
+pub mod lookup;
 mod run;
 
 pub use aggregate::{AggregateCall, Aggregation};
@@ -16,12 +17,14 @@ pub use dissect::{Dissect, DissectError};
 pub use expr::{Env, Expr, Invocation, Required, Warnings};
 pub use grok::{Grok, GrokError, bank as grok_patterns};
 pub use load::Meta;
+pub use lookup::{Answers, Lookup, Supplied, Table};
 pub use run::{EventRef, Finished, Run, TableRow};
 
 use super::{FieldId, PlanFields, Pred, Row};
 use crate::es::date::Nanos;
 use crate::source::Span;
 use crate::value::{ColumnType, Datum, Value};
+use std::sync::Arc;
 
 /// A cell's place in a row.
 pub type Slot = usize;
@@ -107,6 +110,17 @@ pub enum Stage {
         /// The names of all patterns and where they go.
         out: Vec<(Box<str>, Slot)>,
     },
+    /// Adds what a table has for the row.
+    Lookup(Box<Lookup>),
+    /// Asks for an answer to a text.
+    Complete {
+        /// The text.
+        prompt: Expr,
+        /// The answers.
+        answers: Arc<Answers>,
+        /// Where the answer goes.
+        out: Slot,
+    },
     /// Gathers rows into groups; the groups are the rows from here on.
     Aggregate(Aggregation),
     /// Gathers rows into groups and adds what is computed to each row.
@@ -164,6 +178,19 @@ impl Pipeline {
     /// How many stages at the beginning look at one row at a time.
     pub fn head(&self) -> usize {
         self.stages.iter().take_while(|s| s.is_row_wise()).count()
+    }
+
+    /// The names of the tables that are looked into.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.stages.iter().filter_map(|s| match s {
+            Stage::Lookup(lookup) => Some(lookup.table()),
+            _ => None,
+        })
+    }
+
+    /// Whether answers to texts are asked for.
+    pub fn asks(&self) -> bool {
+        self.stages.iter().any(|s| matches!(s, Stage::Complete { .. }))
     }
 
     /// Whether every row can be answered as soon as its document is read.

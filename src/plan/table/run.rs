@@ -230,6 +230,29 @@ fn each(stages: &[Stage], mut row: TableRow, env: &mut Env, take: &mut dyn FnMut
                     row.put(*slot, cell);
                 }
             }
+            Stage::Lookup(lookup) => {
+                let mut found = lookup.cells(&row.cells, env);
+                let last = found.pop().unwrap_or_default();
+                for cells in found.into_iter().take(MAX_EXPANSION) {
+                    let mut one = row.clone();
+                    cells.into_iter().for_each(|(slot, cell)| one.put(slot, cell));
+                    each(rest, one, env, take);
+                }
+                last.into_iter().for_each(|(slot, cell)| row.put(slot, cell));
+            }
+            Stage::Complete { prompt, answers, out } => {
+                let texts = prompt.eval(&row.cells, env);
+                let texts: Vec<&str> = texts.values().iter().filter_map(Value::as_str).collect();
+                let asked = (!texts.is_empty()).then(|| texts.join("\n"));
+                let answer = asked.as_deref().and_then(|text| {
+                    let answer = answers.to(text);
+                    if answer.is_none() {
+                        env.warnings.unanswered(text);
+                    }
+                    answer
+                });
+                row.put(*out, answer.map_or(Datum::Null, |a| Value::str(a).into()));
+            }
             Stage::Aggregate(_) | Stage::Inline(_) | Stage::Sort(_) | Stage::Limit(_) => {}
         }
     }
