@@ -22,6 +22,7 @@ mod import;
 mod init;
 mod input;
 mod memory;
+mod monitors;
 mod new;
 mod pack;
 mod progress;

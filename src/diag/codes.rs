@@ -134,6 +134,8 @@ codes! {
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
     RP0803 803 Error "function unknown to a stack";
+    RP0811 811 Error "rule that OpenSearch runs differently or not at all";
+    RP0812 812 Error "field without a place in the shape of the data";
     RP0901 901 Error "deploy target";
     RP0902 902 Error "credentials of a target";
     RP0903 903 Error "Kibana that cannot be deployed to";

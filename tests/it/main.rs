@@ -19,6 +19,7 @@ mod diff;
 mod esql_reference;
 mod fake_kibana;
 mod generated_schema;
+mod opensearch;
 mod output;
 mod pack;
 mod reference;

@@ -1,0 +1,3 @@
+//! OpenSearch: what becomes of the pack's own rules, and whether the monitors find what the rules find.
+
+mod selection;
