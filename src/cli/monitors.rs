@@ -204,7 +204,8 @@ fn write(args: &GenerateArgs, opened: &Opened, dir: &Path, compared: &Compared) 
     }
     let all = compared.monitors.files.len();
     let refused = compared.monitors.support.iter().filter(|s| s.is_refused()).count();
-    let left = compared.monitors.support.iter().filter(|s| s.allowed.is_some() && s.grade == Grade::NotPossible);
+    let left =
+        compared.monitors.support.iter().filter(|s| s.allowed.is_some() && s.grade == Grade::NotPossible);
     let mut text = format!("{} in {}: {written} written", count(all, "monitor"), dir.display());
     for (n, what) in [(removed, "removed"), (refused, "refused"), (left.count(), "left out")] {
         if n > 0 {

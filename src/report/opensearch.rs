@@ -29,16 +29,20 @@ pub fn graded(all: &[Support], grade: Grade) -> usize {
 pub fn lines(all: &[Support]) -> Vec<String> {
     let mut out = Vec::new();
     let width = all.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).min(50);
-    let mut lossy: Vec<&Support> = all.iter().filter(|s| s.grade != Grade::Faithful && !s.is_refused()).collect();
+    let mut lossy: Vec<&Support> =
+        all.iter().filter(|s| s.grade != Grade::Faithful && !s.is_refused()).collect();
     lossy.sort_by_key(|s| s.grade);
     for s in lossy {
         let mark = if s.grade == Grade::Approximate { '~' } else { '!' };
         let monitor = s.kind.map_or("no monitor", kind);
         out.push(format!("{mark}   {:14}{:width$}   {monitor}", s.grade.name(), s.name));
         for reason in &s.reasons {
-            out.extend(wrapped(reason, 80).into_iter().enumerate().map(|(i, line)| {
-                format!("                  {}{line}", if i == 0 { "" } else { "  " })
-            }));
+            out.extend(
+                wrapped(reason, 80)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, line)| format!("                  {}{line}", if i == 0 { "" } else { "  " })),
+            );
         }
     }
     let faithful: Vec<&Support> = all.iter().filter(|s| s.grade == Grade::Faithful).collect();

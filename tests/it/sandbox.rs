@@ -38,7 +38,14 @@ impl Sandbox {
     pub fn pack() -> Sandbox {
         let s = Sandbox::empty();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for part in ["rulepack.toml", "rules-toml", "tests/rules", "tests/fixtures", "generated", "docs/opensearch-support.md"] {
+        for part in [
+            "rulepack.toml",
+            "rules-toml",
+            "tests/rules",
+            "tests/fixtures",
+            "generated",
+            "docs/opensearch-support.md",
+        ] {
             copy(&root.join(part), &s.path(part));
         }
         s

@@ -39,6 +39,8 @@ pub struct Ask {
     pub types: Vec<FieldType>,
     /// Whether it is a multi-field, such as `process.name.text`.
     pub multi: bool,
+    /// Whether it is a flattened field, or a key below one.
+    pub flattened: bool,
     /// What is asked.
     pub op: Op,
 }
@@ -185,15 +187,10 @@ impl<'a> Reading<'a> {
     fn ask(&mut self, id: FieldId, op: Op) -> Result<Condition, Reason> {
         let Some(field) = self.fields.get(id) else { return Ok(Condition::Never) };
         let name = field.name.to_string();
-        if field.key_below {
-            return Err(format!(
-                "`{name}` is a key below a flattened field; a `flat_object` of OpenSearch searches such keys differently"
-            ));
-        }
-        if field.types.iter().any(|t| t.kind == Kind::Flattened) {
-            return Err(format!(
-                "`{name}` is a flattened field, which OpenSearch does not have; its `flat_object` differs"
-            ));
+        if self.schema.resolve(&name).is_none() {
+            self.differs(format!("no catalogue has `{name}`, so it is taken for a keyword"));
+            let types = vec![FieldType::of(Kind::Keyword)];
+            return Ok(Condition::Ask(Ask { field: name, types, multi: false, flattened: false, op }));
         }
         let families: Vec<_> = field.types.iter().map(|t| t.kind.family()).collect();
         if families.windows(2).any(|w| w.first() != w.last()) {
@@ -202,11 +199,9 @@ impl<'a> Reading<'a> {
         if let Op::Term(Literal::Null, _) = op {
             return Err(format!("`{name}` is compared with null"));
         }
-        if self.schema.resolve(&name).is_none() {
-            self.differs(format!("no catalogue has `{name}`, so it is taken for a keyword"));
-        }
         let multi = self.schema.get(&name).is_some_and(|f| f.parent.is_some());
-        Ok(Condition::Ask(Ask { field: name, types: field.types.clone(), multi, op }))
+        let flattened = field.key_below || field.types.iter().any(|t| t.kind == Kind::Flattened);
+        Ok(Condition::Ask(Ask { field: name, types: field.types.clone(), multi, flattened, op }))
     }
 
     /// Two fields compared; nothing else that EQL computes has a counterpart.
@@ -281,7 +276,9 @@ impl<'a> Reading<'a> {
                     (E::Column(_), E::Const(Datum::One(v))) => (self.column(a, columns)?, *op, v),
                     (E::Const(Datum::One(v)), E::Column(_)) => (self.column(b, columns)?, flipped(*op), v),
                     _ => {
-                        return Err("a comparison of something calculated has no counterpart in a query".into());
+                        return Err(
+                            "a comparison of something calculated has no counterpart in a query".into()
+                        );
                     }
                 };
                 let value = literal(value)?;
@@ -351,9 +348,7 @@ impl<'a> Reading<'a> {
     }
 
     fn known(&mut self, id: FieldId, asked: Condition, wanted: bool) -> Result<Condition, Reason> {
-        self.differs(
-            "of a field with several values ES|QL matches none, a monitor any of them".to_owned(),
-        );
+        self.differs("of a field with several values ES|QL matches none, a monitor any of them".to_owned());
         if wanted {
             return Ok(asked);
         }
@@ -397,11 +392,8 @@ fn compared(op: Comparison, negated: bool, a: &str, b: &str, single: bool) -> Sc
             "{there} && doc[{a}].size() == 1 && doc[{b}].size() == 1 && doc[{a}].value.compareTo(doc[{b}].value) {sign} 0"
         )
     } else {
-        let hit = if negated {
-            format!("!(x.compareTo(y) {sign} 0)")
-        } else {
-            format!("x.compareTo(y) {sign} 0")
-        };
+        let hit =
+            if negated { format!("!(x.compareTo(y) {sign} 0)") } else { format!("x.compareTo(y) {sign} 0") };
         format!(
             "if ({there}) {{ for (def x : doc[{a}]) {{ for (def y : doc[{b}]) {{ if ({hit}) {{ return true; }} }} }} }} return false;"
         )
@@ -434,7 +426,11 @@ fn literal(value: &Value) -> Result<Literal, Reason> {
         Value::Str(s) | Value::Version(s) => Literal::Str(s.as_ref().into()),
         Value::Date(nanos) => Literal::Str(date::format(*nanos).into()),
         Value::Ip(number) => Literal::Str(ip::format(*number).into()),
-        Value::Null | Value::Unsigned(_) | Value::Period { .. } | Value::Duration(_) | Value::Point { .. } => {
+        Value::Null
+        | Value::Unsigned(_)
+        | Value::Period { .. }
+        | Value::Duration(_)
+        | Value::Point { .. } => {
             return Err("a constant of this type has no counterpart in a query".to_owned());
         }
     })

@@ -28,9 +28,9 @@ pub(super) fn of_condition(
     mut differences: Vec<String>,
     patterns: &[Box<str>],
 ) -> Result<Draft, Refusal> {
-    let indices = making.indices(patterns)?;
     let (condition, shaped) = making.shaped(condition)?;
     differences.extend(shaped);
+    let indices = making.indices(patterns)?;
     if condition == Condition::Never {
         return Err("its condition can never be true".to_owned().into());
     }
@@ -49,7 +49,9 @@ pub(super) fn of_condition(
             );
             differences.push(format!("a monitor that alerts on each event cannot ask this: {why}"));
             if let Some(field) = analysed(&condition) {
-                differences.push(format!("`{field}` is text, which the analyser of the index may split differently"));
+                differences.push(format!(
+                    "`{field}` is text, which the analyser of the index may split differently"
+                ));
             }
             let query = query(&condition)?;
             let (range, fields) = search::time_range(making)?;

@@ -195,7 +195,9 @@ fn draft(making: &Making<'_>) -> Result<Draft, Refusal> {
     }
     match rule.kind {
         RuleType::MachineLearning => {
-            return Err("anomaly detection is another thing there than a machine learning job".to_owned().into());
+            return Err("anomaly detection is another thing there than a machine learning job"
+                .to_owned()
+                .into());
         }
         RuleType::ThreatMatch => {
             return Err("monitors do not compare events with indicators of another index".to_owned().into());
@@ -256,7 +258,11 @@ fn left_out(rule: &Rule) -> Vec<String> {
         ("max_signals", "limit of alerts per run"),
         ("investigation_fields", "highlighted fields"),
     ];
-    PARTS.iter().filter(|(key, _)| rule.json().get(*key).is_some()).map(|(_, name)| (*name).to_owned()).collect()
+    PARTS
+        .iter()
+        .filter(|(key, _)| rule.json().get(*key).is_some())
+        .map(|(_, name)| (*name).to_owned())
+        .collect()
 }
 
 /// The monitors of some rules.
@@ -324,12 +330,27 @@ fn refused(support: &Support, rule: &Rule, config: &Config) -> Diagnostic {
 impl Making<'_> {
     /// The condition in the shape of the data, and what differs by that.
     fn shaped(&self, condition: Condition) -> Result<(Condition, Vec<String>), Refusal> {
+        let mut flattened = None;
+        condition.visit(&mut |ask| {
+            if ask.flattened {
+                flattened.get_or_insert_with(|| ask.field.clone());
+            }
+        });
+        if let Some(name) = flattened.filter(|_| self.settings.profile == Profile::Ecs) {
+            return Err(format!(
+                "`{name}` is flattened, and a `flat_object` of OpenSearch searches its keys differently"
+            )
+            .into());
+        }
         shape::mapped(condition, self.settings.profile).map_err(Refusal::Unmapped)
     }
 
     /// The field of a group in the shape of the data.
     fn shaped_field(&self, field: &str) -> Result<String, Refusal> {
         if self.settings.profile == Profile::Ecs {
+            if field.starts_with(shape::FLATTENED) {
+                return Err(format!("groups are not made by `{field}`, a key below a flattened field").into());
+            }
             return Ok(field.to_owned());
         }
         shape::field(field, self.settings.profile)
@@ -341,10 +362,20 @@ impl Making<'_> {
         if !self.settings.index.is_empty() {
             return Ok(self.settings.index.clone());
         }
+        if self.settings.profile != Profile::Ecs {
+            return Err(format!(
+                "the indices of the rule hold ECS; `index` in [opensearch] names those of the profile `{}`",
+                self.settings.profile.name()
+            )
+            .into());
+        }
         let rule = self.rule.index().into_iter().map(str::to_owned);
         let all: Vec<String> = rule.chain(of_query.iter().map(|p| p.to_string())).collect();
         if let Some(other) = all.iter().find(|p| p.contains(':') || p.starts_with('-')) {
-            return Err(format!("`{other}` is no index of the cluster itself; `index` in [opensearch] names others").into());
+            return Err(format!(
+                "`{other}` is no index of the cluster itself; `index` in [opensearch] names others"
+            )
+            .into());
         }
         if all.is_empty() {
             return Err("it names no index; `index` in [opensearch] does".to_owned().into());

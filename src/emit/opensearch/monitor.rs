@@ -185,7 +185,8 @@ fn description(rule: &Rule) -> String {
 
 /// ATT&CK ids, the severity and the pack: tags of queries have neither blanks nor brackets.
 fn tags(making: &Making<'_>) -> Vec<String> {
-    let mut out = vec![format!("rulepack:{}", making.config.name), format!("severity:{}", making.rule.severity())];
+    let mut out =
+        vec![format!("rulepack:{}", making.config.name), format!("severity:{}", making.rule.severity())];
     fn ids(value: &Value, out: &mut Vec<String>) {
         match value {
             Value::Object(map) => {

@@ -24,10 +24,12 @@ pub(super) fn draft(making: &Making<'_>, plan: &Plan) -> Result<Draft, Refusal> 
         .into());
     }
     let rule = making.rule;
-    let keys = rule.new_terms_fields().iter().map(|f| making.shaped_field(f)).collect::<Result<Vec<_>, _>>()?;
+    let keys =
+        rule.new_terms_fields().iter().map(|f| making.shaped_field(f)).collect::<Result<Vec<_>, _>>()?;
     let relative = |text: &str| {
         let back = lookback(text).filter(|b| *b > 0);
-        back.map(|b| b / 1_000_000_000).ok_or_else(|| Refusal::Because(format!("`{text}` is no fixed time before a run")))
+        back.map(|b| b / 1_000_000_000)
+            .ok_or_else(|| Refusal::Because(format!("`{text}` is no fixed time before a run")))
     };
     let history = relative(rule.history_window_start().unwrap_or_default())?;
     let run = relative(rule.from())?;
@@ -48,7 +50,11 @@ pub(super) fn draft(making: &Making<'_>, plan: &Plan) -> Result<Draft, Refusal> 
         name(time)?
     );
     if query.chars().count() > MAX_CHARS {
-        return Err(format!("the PPL query has {} characters, and a monitor takes {MAX_CHARS}", query.chars().count()).into());
+        return Err(format!(
+            "the PPL query has {} characters, and a monitor takes {MAX_CHARS}",
+            query.chars().count()
+        )
+        .into());
     }
     differences.extend([
         "alerts name the new combination, not the event that brought it".to_owned(),
@@ -82,7 +88,15 @@ fn print(condition: &Condition) -> Result<String, Reason> {
         Condition::Not(inner) => match inner.as_ref() {
             Condition::Ask(Ask { field, op: Op::Exists, .. }) => Ok(format!("isnull({})", name(field)?)),
             Condition::Ask(a) => Ok(format!("(isnull({}) OR NOT {})", name(&a.field)?, ask(a)?)),
-            _ => Err("a negated group has no certain counterpart in PPL".to_owned()),
+            // null is kept at the leaves, where it can be told
+            Condition::All(parts) | Condition::Any(parts) => {
+                let negated: Vec<Condition> = parts.iter().cloned().map(Condition::negate).collect();
+                all(&negated, if matches!(inner.as_ref(), Condition::All(_)) { " OR " } else { " AND " })
+            }
+            Condition::Always | Condition::Never | Condition::Not(_) => {
+                print(&inner.as_ref().clone().negate())
+            }
+            Condition::Nested(..) | Condition::Script(_) => print(inner),
         },
         Condition::Ask(a) => ask(a),
         Condition::Nested(path, _) => Err(format!("PPL asks the nested field `{path}` in another way")),
@@ -111,7 +125,11 @@ fn ask(ask: &Ask) -> Result<String, Reason> {
             let mut all = Vec::new();
             for (side, exclusive, inclusive) in [(lower, ">", ">="), (upper, "<", "<=")] {
                 if let Some((value, included)) = side {
-                    all.push(format!("{field} {} {}", if *included { inclusive } else { exclusive }, literal(value)?));
+                    all.push(format!(
+                        "{field} {} {}",
+                        if *included { inclusive } else { exclusive },
+                        literal(value)?
+                    ));
                 }
             }
             Ok(format!("({})", all.join(" AND ")))
@@ -138,7 +156,9 @@ fn like(field: &str, pattern: &Pattern) -> Result<String, Reason> {
             Part::Any => out.push('%'),
             Part::One => out.push('_'),
             Part::Text(text) if text.contains(['%', '_', '\'', '\\']) => {
-                return Err(format!("the pattern on `{field}` has a character that PPL reads in another way"));
+                return Err(format!(
+                    "the pattern on `{field}` has a character that PPL reads in another way"
+                ));
             }
             Part::Text(text) => out.push_str(text),
         }

@@ -199,7 +199,7 @@ mod tests {
 
     fn asked(field: &str, op: Op) -> Condition {
         let types = vec![FieldType::of(Kind::Keyword)];
-        Condition::Ask(Ask { field: field.to_owned(), types, multi: false, op })
+        Condition::Ask(Ask { field: field.to_owned(), types, multi: false, flattened: false, op })
     }
 
     #[test]
@@ -211,7 +211,10 @@ mod tests {
         assert_eq!(print(not(&a)), "*:* AND NOT a:\"1\"");
         assert_eq!(print(Condition::any(vec![a.clone(), not(&b)])), "a:\"1\" OR (*:* AND NOT b:\"2\")");
         let both = Condition::all(vec![not(&a), not(&b)]);
-        assert_eq!(print(Condition::any(vec![both, a.clone()])), "(*:* AND NOT a:\"1\" AND NOT b:\"2\") OR a:\"1\"");
+        assert_eq!(
+            print(Condition::any(vec![both, a.clone()])),
+            "(*:* AND NOT a:\"1\" AND NOT b:\"2\") OR a:\"1\""
+        );
         assert_eq!(print(not(&Condition::all(vec![a, b]))), "*:* AND NOT (a:\"1\" AND b:\"2\")");
     }
 
@@ -237,6 +240,7 @@ mod tests {
             field: "a.text".into(),
             types: vec![FieldType::of(Kind::Keyword)],
             multi: true,
+            flattened: false,
             op: Op::Exists,
         });
         assert!(print(&multi).unwrap_err().contains("multi-field"));

@@ -29,9 +29,8 @@ pub(super) fn time_range(making: &Making<'_>) -> Result<(Value, Vec<String>), Re
         lookback(text).ok_or_else(|| Refusal::Because(format!("`{text}` is no fixed time before a run")))
     };
     let (from, to) = (moment(relative(rule.from())?), moment(relative(rule.to())?));
-    let range = |field: &str| {
-        json!({ "range": { field: { "gte": from, "lte": to, "format": "epoch_millis" } } })
-    };
+    let range =
+        |field: &str| json!({ "range": { field: { "gte": from, "lte": to, "format": "epoch_millis" } } });
     let plain = time_field(making.settings.profile);
     let field = match rule.timestamp_override() {
         Some(field) if making.settings.profile == Profile::Ecs && field != plain => field,
@@ -91,8 +90,10 @@ pub(super) fn buckets(filter: Value, range: Value, sources: &[Source], metrics: 
         .collect();
     let mut group = json!({ "composite": { "size": PAGE, "sources": sources } });
     if let (Some(map), false) = (group.as_object_mut(), metrics.is_empty()) {
-        let aggs: Map<String, Value> =
-            metrics.iter().map(|(name, kind, field)| (name.clone(), json!({ *kind: { "field": field } }))).collect();
+        let aggs: Map<String, Value> = metrics
+            .iter()
+            .map(|(name, kind, field)| (name.clone(), json!({ *kind: { "field": field } })))
+            .collect();
         map.insert("aggregations".to_owned(), aggs.into());
     }
     json!({
@@ -148,9 +149,7 @@ pub(super) fn threshold(making: &Making<'_>, plan: &Plan) -> Result<Draft, Refus
             map.insert("aggregations".to_owned(), aggs.into());
             for (i, one) in cardinality.into_iter().flatten().enumerate() {
                 let value = one.get("value").and_then(Value::as_u64).unwrap_or(0);
-                script.push_str(&format!(
-                    " && ctx.results[0].aggregations.distinct{i}.value >= {value}"
-                ));
+                script.push_str(&format!(" && ctx.results[0].aggregations.distinct{i}.value >= {value}"));
             }
         }
         let monitor = monitor::query_level(making, indices, body, &script);

@@ -114,7 +114,8 @@ fn groups(
         clauses.join(" && ")
     };
     differences.push("alerts name the group, not the other columns of the row".to_owned());
-    differences.push("an alert stays while its group is found, and is not raised anew for the same key".to_owned());
+    differences
+        .push("an alert stays while its group is found, and is not raised anew for the same key".to_owned());
     let indices = making.indices(&pipeline.patterns)?;
     let (condition, shaped) = making.shaped(condition)?;
     differences.extend(shaped);
@@ -171,10 +172,13 @@ fn metric(
         Aggregate::Max => "max",
         _ => return Err("this aggregate has no counterpart in a bucket-level monitor".to_owned()),
     };
-    let argument = call.args.first().ok_or_else(|| "an aggregate of nothing has no counterpart".to_owned())?;
+    let argument =
+        call.args.first().ok_or_else(|| "an aggregate of nothing has no counterpart".to_owned())?;
     let field = field(argument).map_err(|r| match r {
         Refusal::Because(why) => why,
-        Refusal::Unmapped(fields) => fields.iter().map(super::Unmapped::reason).collect::<Vec<_>>().join("; "),
+        Refusal::Unmapped(fields) => {
+            fields.iter().map(super::Unmapped::reason).collect::<Vec<_>>().join("; ")
+        }
     })?;
     let name = format!("m{}", metrics.len());
     used.push((name.clone(), name.clone()));

@@ -1,3 +1,4 @@
 //! OpenSearch: what becomes of the pack's own rules, and whether the monitors find what the rules find.
 
+mod profiles;
 mod selection;

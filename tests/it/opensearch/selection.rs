@@ -105,7 +105,8 @@ fn search_filter(monitor: &Value) -> Value {
 
 #[test]
 fn the_search_of_the_burst_rule_counts_the_documents_that_the_rule_counts() {
-    let (rule, support) = all().into_iter().find(|(r, _)| r.rule.name.ends_with("discovery_burst_from_cli")).unwrap();
+    let (rule, support) =
+        all().into_iter().find(|(r, _)| r.rule.name.ends_with("discovery_burst_from_cli")).unwrap();
     assert_eq!((support.grade, support.kind), (Grade::Approximate, Some(MonitorKind::BucketLevel)));
     let monitor = support.monitor.unwrap();
     let found = selected(&search_filter(&monitor), &rule.schema(&PACK.config), &DOCUMENTS);
@@ -123,9 +124,15 @@ fn the_search_of_the_burst_rule_counts_the_documents_that_the_rule_counts() {
     let alerts = engine.run_texts(&[("x", text.as_bytes())], &[], None).alerts.len();
     assert!(alerts > 0);
     assert_eq!(loud, alerts);
-    assert_eq!(monitor.pointer("/triggers/0/bucket_level_trigger/condition/script/source"), Some(&json!("params.m0 > 5")));
+    assert_eq!(
+        monitor.pointer("/triggers/0/bucket_level_trigger/condition/script/source"),
+        Some(&json!("params.m0 > 5"))
+    );
     let sources = monitor.pointer("/inputs/0/search/query/aggregations/groups/composite/sources").unwrap();
-    assert_eq!(sources[0], json!({"g0": {"date_histogram": {"field": "@timestamp", "fixed_interval": "10000ms"}}}));
+    assert_eq!(
+        sources[0],
+        json!({"g0": {"date_histogram": {"field": "@timestamp", "fixed_interval": "10000ms"}}})
+    );
     assert_eq!(
         sources[1],
         json!({"g1": {"terms": {"field": "aws.cloudtrail.user_identity.arn", "missing_bucket": true}}})
@@ -141,7 +148,10 @@ fn two_fields_are_compared_by_a_script_and_the_rest_of_the_search_loses_no_event
     let clauses = filter.pointer_mut("/bool/filter").unwrap().as_array_mut().unwrap();
     let script = clauses.pop().unwrap();
     let source = script.pointer("/script/script/source").unwrap().as_str().unwrap();
-    assert!(source.contains("doc['user.name'].value.compareTo(doc['user.target.name'].value) != 0"), "{source}");
+    assert!(
+        source.contains("doc['user.name'].value.compareTo(doc['user.target.name'].value) != 0"),
+        "{source}"
+    );
     let found = selected(&filter, &rule.schema(&PACK.config), &DOCUMENTS);
     let by_script: BTreeSet<usize> = found
         .into_iter()
