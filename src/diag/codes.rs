@@ -146,6 +146,8 @@ codes! {
     RP0908 908 Error "rule that reads back different";
     RP0909 909 Error "more to delete than allowed";
     RP0910 910 Warning "privileges of a target";
+    RP0921 921 Error "OpenSearch that cannot be deployed to";
+    RP0922 922 Error "index that does not fit a monitor";
     RP1001 1001 Warning "value without a field";
     RP1002 1002 Warning "question mark in a KQL value";
     RP1003 1003 Warning "line break inside a value";
