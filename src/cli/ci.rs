@@ -200,8 +200,11 @@ pub fn run(args: CiArgs, terminal: &mut Terminal) -> Exit {
         } else if test_errors > 0 {
             lines.push("        rulepack test".to_owned());
         }
-        if stale > 0 {
+        if stale > usize::from(compared.monitors) {
             lines.push("        rulepack generate".to_owned());
+        }
+        if compared.monitors {
+            lines.push("        rulepack generate --for opensearch".to_owned());
         }
         lines
     } else {

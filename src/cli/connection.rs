@@ -7,7 +7,7 @@ use crate::pack::target::{Auth, DEMO};
 use crate::pack::{Config, Target};
 use crate::schema::Version;
 use crate::target::Secret;
-use crate::target::http::{Credentials, Failure, Http};
+use crate::target::http::{Credentials, Failure, Http, Options};
 use crate::target::kibana::{self, About, Kibana, Live, Rescue};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub struct Connection {
 /// `https://kibana.example.com, space soc`.
 pub fn address(target: &Target) -> String {
     match target.space.as_str() {
-        "default" => target.kibana.clone(),
+        "default" => target.address().to_owned(),
         space => format!("{}, space {space}", target.kibana),
     }
 }
@@ -46,6 +46,9 @@ pub fn identity(auth: &Auth) -> String {
         Auth::BasicEnv(name) => format!("user and password from {name}"),
         Auth::BearerEnv(name) => format!("token from {name}"),
         Auth::Command(words) => format!("API key from `{}`", words.first().map_or("", String::as_str)),
+        Auth::ClientCertEnv(name) => format!("client certificate from {name}"),
+        Auth::SigV4 { region, profile: None } => format!("signed for {region}"),
+        Auth::SigV4 { region, profile: Some(profile) } => format!("signed for {region} by {profile}"),
     }
 }
 
@@ -60,6 +63,11 @@ impl Connection {
         root: &Path,
     ) -> Result<Connection, (Box<Diagnostic>, Exit)> {
         let usage = |d: Diagnostic| (Box::new(d), Exit::Usage);
+        if target.opensearch.is_some() {
+            let message =
+                format!("the target `{}` is OpenSearch, which this is not supported yet for", target.name);
+            return Err((Box::new(Diagnostic::new(Code::RP9001, message)), Exit::Findings));
+        }
         if target.auth == Auth::None && !target.is_loopback() {
             let d = Diagnostic::new(Code::RP0902, format!("the target `{}` has no credentials", target.name))
                 .help("`auth = { api_key_env = \"KIBANA_API_KEY\" }` in its table says where they are");
@@ -68,21 +76,7 @@ impl Connection {
         let credentials = credentials(&target.auth).map_err(|d| (d, Exit::Usage))?;
         let by_api_key = matches!(credentials, Credentials::ApiKey(_));
         let mut options = kibana::options(&target.kibana, credentials);
-        if let Some(path) = &target.ca {
-            let file = root.join(path);
-            options.ca = Some(std::fs::read(&file).map_err(|e| {
-                let why = crate::replay::input::reason(&e);
-                usage(Diagnostic::new(
-                    Code::RP0901,
-                    format!("the certificates in `{path}` cannot be read: {why}"),
-                ))
-            })?);
-        }
-        options.proxy = match &target.proxy {
-            Some(proxy) => Some(Secret::new(proxy)),
-            None if target.is_loopback() => None,
-            None => proxy(host(&target.kibana), &|name| std::env::var(name).ok()),
-        };
+        reach(target, root, &mut options).map_err(|d| (d, Exit::Usage))?;
         let http = Http::new(options).map_err(|why| usage(Diagnostic::new(Code::RP0901, why)))?;
         let mut connection = Connection {
             kibana: Kibana::new(http, &target.space),
@@ -194,7 +188,32 @@ impl Connection {
     }
 }
 
-fn credentials(auth: &Auth) -> Result<Credentials, Box<Diagnostic>> {
+/// How a target is reached: the certificates that are trusted, and the proxy.
+///
+/// # Errors
+/// Certificates that cannot be read.
+pub fn reach(target: &Target, root: &Path, options: &mut Options) -> Result<(), Box<Diagnostic>> {
+    if let Some(path) = &target.ca {
+        let file = root.join(path);
+        options.ca = Some(std::fs::read(&file).map_err(|e| {
+            let why = crate::replay::input::reason(&e);
+            let message = format!("the certificates in `{path}` cannot be read: {why}");
+            Box::new(Diagnostic::new(Code::RP0901, message))
+        })?);
+    }
+    options.proxy = match &target.proxy {
+        Some(proxy) => Some(Secret::new(proxy)),
+        None if target.is_loopback() => None,
+        None => proxy(host(target.address()), &|name| std::env::var(name).ok()),
+    };
+    Ok(())
+}
+
+/// The credentials that the configuration names.
+///
+/// # Errors
+/// Where they are not there.
+pub fn credentials(auth: &Auth) -> Result<Credentials, Box<Diagnostic>> {
     let from = |name: &str| match std::env::var(name) {
         Ok(text) if !text.trim().is_empty() => Ok(Secret::new(&text)),
         _ => Err(Box::new(
@@ -217,6 +236,10 @@ fn credentials(auth: &Auth) -> Result<Credentials, Box<Diagnostic>> {
             Credentials::Basic(pair)
         }
         Auth::Command(words) => Credentials::ApiKey(encoded(helper(words)?)),
+        Auth::ClientCertEnv(_) | Auth::SigV4 { .. } => {
+            let message = "a client certificate or a signature of AWS is not supported yet for Kibana";
+            return Err(Box::new(Diagnostic::new(Code::RP9001, message)));
+        }
     })
 }
 
@@ -251,7 +274,7 @@ fn helper(words: &[String]) -> Result<Secret, Box<Diagnostic>> {
 }
 
 /// The host of a URL, without its port.
-fn host(url: &str) -> &str {
+pub fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or(rest);
     authority

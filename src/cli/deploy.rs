@@ -43,16 +43,22 @@ pub struct DeployArgs {
     pub dry_run: bool,
     /// Do not ask
     #[arg(long)]
-    yes: bool,
+    pub yes: bool,
     /// Delete rules and exception lists that the pack owns and no longer has
     #[arg(long)]
-    prune: bool,
+    pub prune: bool,
     /// What happens to rules that were edited in Kibana, instead of the target's own setting
     #[arg(long, value_name = "WHAT")]
     on_drift: Option<Drift>,
     /// With --dry-run: exit 1 where Kibana is not what the pack says
     #[arg(long)]
-    exit_code: bool,
+    pub exit_code: bool,
+    /// OpenSearch: monitors without triggers, which leave findings and no alerts
+    #[arg(long)]
+    pub canary: bool,
+    /// OpenSearch: what becomes of a rule (sigma-rule: not supported yet)
+    #[arg(long = "as", value_name = "FORM")]
+    form: Option<Form>,
     /// How to answer
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Answers,
@@ -64,6 +70,21 @@ enum Answers {
     Text,
     /// One document
     Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A monitor of the Alerting plugin
+    Monitor,
+    /// A custom rule of Security Analytics
+    SigmaRule,
+}
+
+impl DeployArgs {
+    /// Whether people read the answer.
+    pub fn is_text(&self) -> bool {
+        self.format == Answers::Text
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,6 +120,18 @@ pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
             Drift::Overwrite => OnDrift::Overwrite,
             Drift::Keep => OnDrift::Keep,
         };
+    }
+    if args.form == Some(Form::SigmaRule) {
+        let d = Diagnostic::new(Code::RP9001, "rules of Security Analytics are not supported yet")
+            .help("without `--as` they become monitors of the Alerting plugin");
+        return refuse(&d, Exit::Findings, terminal);
+    }
+    if target.opensearch.is_some() {
+        return super::deploy_monitors::run(&args, &opened, &target, terminal);
+    }
+    if args.canary || args.form.is_some() {
+        terminal.note("error: `--canary` and `--as` are for targets that are OpenSearch");
+        return Exit::Usage;
     }
     let validated = validate::check(&opened);
     if validated.failed() {

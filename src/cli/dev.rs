@@ -1,8 +1,9 @@
-//! `rulepack dev`: tools for those who work on deployments. So far the fake Kibana.
+//! `rulepack dev`: tools for those who work on deployments. Fakes of Kibana and OpenSearch.
 
 use super::Exit;
 use super::terminal::Terminal;
 use crate::target::kibana::fake::{FakeKibana, Settings};
+use crate::target::opensearch::fake as opensearch;
 use clap::{Args, Subcommand};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,26 @@ pub struct DevArgs {
 #[derive(Subcommand)]
 enum Tool {
     Kibana(KibanaArgs),
+    Opensearch(OpensearchArgs),
+}
+
+/// Run a fake OpenSearch on this machine
+///
+/// It keeps monitors of the Alerting plugin while it runs, lets any credential in, and listens on 127.0.0.1
+/// only. Its indices have the fields that --fields lists, all of them keywords. Ctrl-C ends it.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  rulepack dev opensearch --fields eventName,eventSource\n  \
+rulepack dev opensearch --port 5700 --version 3.7.0")]
+pub struct OpensearchArgs {
+    /// The port; 0 for any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 5698)]
+    port: u16,
+    /// The version that it says it has
+    #[arg(long, value_name = "VERSION", default_value = "2.19.1")]
+    version: String,
+    /// The fields of its indices; `*` for whatever is asked
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', default_value = "*")]
+    fields: Vec<String>,
 }
 
 /// Run a fake Kibana on this machine
@@ -42,7 +63,10 @@ pub struct KibanaArgs {
 
 /// Runs the command.
 pub fn run(args: DevArgs, terminal: &mut Terminal) -> Exit {
-    let Tool::Kibana(args) = args.tool;
+    let args = match args.tool {
+        Tool::Kibana(args) => args,
+        Tool::Opensearch(args) => return opensearch(args, terminal),
+    };
     let settings = Settings {
         port: args.port,
         version: args.version,
@@ -58,6 +82,33 @@ pub fn run(args: DevArgs, terminal: &mut Terminal) -> Exit {
         Ok(fake) => {
             let version = &settings.version;
             terminal.line(&format!("fake Kibana {version} listens on {}, until Ctrl-C", fake.url()));
+            terminal.flush();
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+fn opensearch(args: OpensearchArgs, terminal: &mut Terminal) -> Exit {
+    let fields = args.fields.into_iter().map(|f| (f, "keyword".to_owned())).collect();
+    let settings = opensearch::Settings {
+        port: args.port,
+        version: args.version,
+        fields: Some(fields),
+        ..opensearch::Settings::default()
+    };
+    match opensearch::FakeOpenSearch::start(&settings) {
+        Err(e) => {
+            terminal.note(&format!("error: {e}"));
+            Exit::Usage
+        }
+        Ok(fake) => {
+            terminal.line(&format!(
+                "fake OpenSearch {} listens on {}, until Ctrl-C",
+                settings.version,
+                fake.url()
+            ));
             terminal.flush();
             loop {
                 std::thread::park();

@@ -17,20 +17,22 @@ use std::path::{Path, PathBuf};
 /// Write Detection Engine JSON
 ///
 /// One file per rule and rules.ndjson, in the folder that rulepack.toml names ([generate] dir). The bytes
-/// depend on the rules alone. `--check` writes nothing and fails when a file is stale.
+/// depend on the rules alone. `--check` writes nothing and fails when a file is stale. `--for opensearch`
+/// writes monitors below opensearch/ in that folder, and fails where a rule loses something that
+/// `allow` in [opensearch] does not accept.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack generate\n  rulepack generate --check\n  \
-rulepack generate --rules ../other/rules --out /tmp/json")]
+rulepack generate --rules ../other/rules --out /tmp/json\n  rulepack generate --for opensearch --format markdown")]
 pub struct GenerateArgs {
     #[command(flatten)]
     selection: Selection,
     /// Compare only; exit 1 when a file is stale
     #[arg(long)]
-    check: bool,
+    pub check: bool,
     /// Write to this folder instead
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// The product (opensearch: not supported yet)
+    pub out: Option<PathBuf>,
+    /// The product: rules of Kibana, or monitors of OpenSearch and what they lose
     #[arg(long = "for", value_name = "PRODUCT", default_value = "kibana")]
     product: Product,
     /// As this target wants the rules: its selection, its overlays (needs --out)
@@ -41,7 +43,7 @@ pub struct GenerateArgs {
     docs: bool,
     /// How to show findings
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: FindingFormat,
+    pub format: FindingFormat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,17 +58,29 @@ pub struct Compared {
     pub generated: Generated,
     /// The difference from what lies there; `None` when no folder is configured.
     pub check: Option<Check>,
+    /// Whether the report about monitors is stale.
+    pub monitors: bool,
 }
 
 /// Generates in memory and compares with the configured folder.
 pub fn compare(opened: &Opened, rules: &[CompiledRule]) -> Compared {
     let config = &opened.pack.config;
-    let generated = all(opened, rules, config.bundle, config.docs);
-    let check = config.generate_dir.as_ref().map(|dir| {
-        let existing = read_all(&opened.pack.root.join(dir));
+    let mut generated = all(opened, rules, config.bundle, config.docs);
+    let mut check = config.generate_dir.as_ref().map(|dir| {
+        let existing = of_kibana(read_all(&opened.pack.root.join(dir)), &generated);
         emit::check(&existing, &generated.files)
     });
-    Compared { generated, check }
+    let mut monitors = false;
+    if config.opensearch.configured {
+        let (found, report) = super::monitors::losses(opened, rules);
+        generated.diagnostics.extend(found);
+        if let Some(path) = report {
+            monitors = true;
+            let stale = emit::Stale { path, diff: String::new() };
+            check.get_or_insert_default().stale.push(stale);
+        }
+    }
+    Compared { generated, check, monitors }
 }
 
 /// Everything that is generated: JSON per rule, the bundle, the pages.
@@ -80,8 +94,15 @@ pub fn all(opened: &Opened, rules: &[CompiledRule], bundle: bool, docs: bool) ->
     generated
 }
 
+/// The files without the monitors that `--for opensearch` keeps beside them.
+fn of_kibana(mut files: BTreeMap<String, Vec<u8>>, generated: &Generated) -> BTreeMap<String, Vec<u8>> {
+    let monitors = format!("{}/", emit::opensearch::FOLDER);
+    files.retain(|path, _| !path.starts_with(&monitors) || generated.files.contains_key(path));
+    files
+}
+
 /// Every file below a folder, by its path.
-fn read_all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn read_all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut out = BTreeMap::new();
     let walker =
         ignore::WalkBuilder::new(dir).standard_filters(false).hidden(true).follow_links(false).build();
@@ -95,8 +116,13 @@ fn read_all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Runs the command.
 pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
+    let monitors = args.product == Product::Opensearch;
+    if !monitors && args.format == FindingFormat::Markdown {
+        terminal.note("error: `--format markdown` is what `--for opensearch` answers");
+        return Exit::Usage;
+    }
     let later = [
-        (args.product == Product::Opensearch, "`--for opensearch`"),
+        (monitors && (args.target.is_some() || args.docs), "`--for opensearch` with `--target` or `--docs`"),
         (args.target.is_some() && args.docs, "`--docs` for one target"),
     ];
     if let Some((_, what)) = later.iter().find(|(given, _)| *given) {
@@ -108,6 +134,9 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         Err(exit) => return exit,
     };
     let mut rules = opened.compile();
+    if monitors {
+        return super::monitors::run(&args, &opened, &rules, terminal);
+    }
     let config = &opened.pack.config;
     let target = match args.target.as_deref() {
         None => None,
@@ -156,7 +185,7 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         opened.files().iter().filter(|f| f.rule.is_none()).flat_map(|f| f.diagnostics.clone()).collect();
     found.extend(unreadable);
     crate::diag::sort(&mut found);
-    let existing = read_all(&dir);
+    let existing = of_kibana(read_all(&dir), &generated);
     let mut check = emit::check(&existing, &generated.files);
     if !opened.is_whole() {
         // a selection says nothing about the other rules' files, nor about the bundle of all
@@ -232,7 +261,7 @@ fn report(args: &GenerateArgs, check: &Check, found: &[Diagnostic], terminal: &m
                 ));
             }
         }
-        FindingFormat::Concise | FindingFormat::Ndjson => {}
+        FindingFormat::Concise | FindingFormat::Ndjson | FindingFormat::Markdown => {}
     }
     if errors == 0 && stale == 0 {
         terminal.remark("ok: the generated files are up to date");

@@ -3,12 +3,14 @@
 
 mod accept;
 mod adopt;
+mod aws;
 mod changes;
 mod ci;
 mod compile;
 mod connection;
 mod convert;
 mod deploy;
+mod deploy_monitors;
 mod dev;
 mod diff;
 mod explain;
@@ -22,6 +24,7 @@ mod import;
 mod init;
 mod input;
 mod memory;
+mod monitors;
 mod new;
 mod pack;
 mod progress;
@@ -115,7 +118,7 @@ const PLUMBING: &[(&str, &str)] = &[
     ("convert [INPUT...]", "raw CloudTrail to ECS documents"),
     ("compile QUERY", "a query to Query DSL"),
     ("completions SHELL", "completions for your shell"),
-    ("dev kibana", "a fake Kibana to try on"),
+    ("dev kibana|opensearch", "a fake one to try on"),
 ];
 
 fn grouped(all: bool) -> String {

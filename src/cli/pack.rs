@@ -46,12 +46,14 @@ pub enum FindingFormat {
     Ndjson,
     /// Annotations of GitHub Actions
     Github,
+    /// A page; of what OpenSearch can do
+    Markdown,
 }
 
 impl From<FindingFormat> for Format {
     fn from(f: FindingFormat) -> Format {
         match f {
-            FindingFormat::Text => Format::Text,
+            FindingFormat::Text | FindingFormat::Markdown => Format::Text,
             FindingFormat::Concise => Format::Concise,
             FindingFormat::Json => Format::Json,
             FindingFormat::Ndjson => Format::Ndjson,

@@ -134,6 +134,8 @@ codes! {
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
     RP0803 803 Error "function unknown to a stack";
+    RP0811 811 Error "rule that OpenSearch runs differently or not at all";
+    RP0812 812 Error "field without a place in the shape of the data";
     RP0901 901 Error "deploy target";
     RP0902 902 Error "credentials of a target";
     RP0903 903 Error "Kibana that cannot be deployed to";
@@ -146,6 +148,8 @@ codes! {
     RP0910 910 Warning "privileges of a target";
     RP0911 911 Error "exception list of a target";
     RP0912 912 Error "exception list that was not written";
+    RP0921 921 Error "OpenSearch that cannot be deployed to";
+    RP0922 922 Error "index that does not fit a monitor";
     RP1001 1001 Warning "value without a field";
     RP1002 1002 Warning "question mark in a KQL value";
     RP1003 1003 Warning "line break inside a value";

@@ -72,7 +72,7 @@ pub fn generate_adjusted(
 }
 
 /// JSON with two spaces a level and a line break at the end.
-fn pretty(json: &Value) -> String {
+pub(super) fn pretty(json: &Value) -> String {
     let mut text = serde_json::to_string_pretty(json).unwrap_or_default();
     text.push('\n');
     text

@@ -3,6 +3,7 @@
 mod buttons;
 mod files;
 mod integrations;
+pub mod opensearch;
 mod setup;
 mod whitespace;
 

@@ -33,6 +33,9 @@ pub struct CompiledRule {
     pub rule: Arc<Rule>,
     /// The plan on the newest stack; `None` where the rule is not run.
     pub plan: Option<Plan>,
+    /// What its query, filters and exceptions ask of each event, without what the type of the rule adds;
+    /// also for types that are not run. `None` where there are errors.
+    pub asked: Option<Plan>,
     /// The kind of its answers.
     pub shape: Shape,
     /// EQL: the pipes of the query.
@@ -105,6 +108,7 @@ pub(super) fn compile(
     let mut out = CompiledRule {
         rule: Arc::clone(rule),
         plan: None,
+        asked: None,
         shape: Shape::Events,
         pipes: Vec::new(),
         fields: Vec::new(),
@@ -161,6 +165,7 @@ pub(super) fn compile(
     if out.not_run.is_none() && broken {
         out.not_run = Some(BECAUSE_OF_ERRORS.to_owned());
     }
+    out.asked = newest.plan.clone().filter(|_| !broken);
     let mut plan = newest.plan.filter(|_| out.not_run.is_none());
     if let (Some(plan), RuleType::NewTerms) = (&mut plan, rule.kind) {
         match new_terms(rule, plan, &schema) {

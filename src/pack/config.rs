@@ -150,6 +150,8 @@ pub struct Config {
     pub accounts: Vec<String>,
     /// Levels of findings, in the order of the file.
     pub levels: Vec<LevelRule>,
+    /// What OpenSearch's monitors are made for.
+    pub opensearch: super::OpenSearch,
     /// The Kibana spaces that rules are deployed to, in the order of the file.
     pub targets: Vec<super::Target>,
     /// The file; `None` for a folder without one.
@@ -178,6 +180,7 @@ impl Config {
             tests_required_from: None,
             accounts: Vec::new(),
             levels: Vec::new(),
+            opensearch: super::OpenSearch::default(),
             targets: Vec::new(),
             document: None,
         }
@@ -338,6 +341,9 @@ impl Reader<'_> {
         self.levels(&mut config);
         let (targets, found) = super::target::read(self.document);
         config.targets = targets;
+        self.found.extend(found);
+        let (opensearch, found) = super::opensearch::read(self.document);
+        config.opensearch = opensearch;
         self.found.extend(found);
         config.document = Some(self.document.clone());
         config

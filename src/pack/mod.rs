@@ -10,6 +10,7 @@ mod conditions;
 mod config;
 mod exceptions;
 pub(crate) mod files;
+mod opensearch;
 mod select;
 mod supplied;
 pub mod target;
@@ -19,6 +20,7 @@ pub use catalog::{Sources, datasets};
 pub use compile::{CompiledRule, Unchecked};
 pub use config::{AWS_PACKAGE, Catalogue, CatalogueSource, Config, Ids, Level, LevelRule, VersionSource};
 pub use exceptions::{Applied, Exceptions};
+pub use opensearch::{OpenSearch, Profile};
 pub use target::Target;
 
 use crate::diag::{Code, Diagnostic};

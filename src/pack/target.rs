@@ -26,6 +26,15 @@ pub enum Auth {
     BearerEnv(String),
     /// A command, with its arguments, that prints an API key.
     Command(Vec<String>),
+    /// A file (PEM) of a certificate and its key, named by an environment variable.
+    ClientCertEnv(String),
+    /// Signature version 4 of AWS, with the credentials of the environment.
+    SigV4 {
+        /// The region.
+        region: String,
+        /// The profile of `~/.aws/credentials`; `None` for what the environment says.
+        profile: Option<String>,
+    },
 }
 
 /// How much of a property of a live rule belongs to the pack.
@@ -167,6 +176,8 @@ pub struct Target {
     pub name: String,
     /// Address of Kibana, without a slash at the end.
     pub kibana: String,
+    /// Address of OpenSearch instead, without a slash at the end.
+    pub opensearch: Option<String>,
     /// The space.
     pub space: String,
     /// Where the credentials come from.
@@ -193,6 +204,7 @@ impl Target {
         Target {
             name: DEMO.to_owned(),
             kibana: DEMO_ADDRESS.to_owned(),
+            opensearch: None,
             space: "default".to_owned(),
             auth: Auth::None,
             ca: None,
@@ -205,9 +217,14 @@ impl Target {
         }
     }
 
-    /// Whether Kibana is on this machine.
+    /// The address of Kibana, or of OpenSearch.
+    pub fn address(&self) -> &str {
+        self.opensearch.as_deref().unwrap_or(&self.kibana)
+    }
+
+    /// Whether it is on this machine.
     pub fn is_loopback(&self) -> bool {
-        self.kibana.starts_with("http://")
+        self.address().starts_with("http://")
     }
 
     /// What of the overlays means nothing for these files: an entry that names no rule, patterns that are
@@ -321,6 +338,30 @@ impl Reader<'_> {
         let mut target = Target::demo();
         target.name = name.to_owned();
         target.kibana = text(table, "kibana").unwrap_or_default().trim_end_matches('/').to_owned();
+        target.opensearch = text(table, "opensearch").map(|a| a.trim_end_matches('/').to_owned());
+        match (table.get("kibana"), &target.opensearch) {
+            (None, None) => {
+                let d = Diagnostic::new(Code::RP0004, "a target needs `kibana` or `opensearch`");
+                self.report(&self.pointer.clone(), d);
+            }
+            (Some(_), Some(_)) => {
+                let d = Diagnostic::new(Code::RP0901, "a target is either `kibana` or `opensearch`")
+                    .help("two targets may have the same `select`");
+                self.report(&format!("{}/opensearch", self.pointer), d);
+            }
+            (None, Some(_)) => {
+                for key in ["space", "manage", "overlay"] {
+                    if table.get(key).is_some() {
+                        let message = format!("`{key}` of a target that is OpenSearch is not supported yet");
+                        self.report(
+                            &format!("{}/{key}", self.pointer),
+                            Diagnostic::new(Code::RP9001, message),
+                        );
+                    }
+                }
+            }
+            (Some(_), None) => {}
+        }
         target.space = text(table, "space").unwrap_or(target.space);
         target.ca = text(table, "ca");
         target.proxy = text(table, "proxy");
@@ -382,6 +423,10 @@ impl Reader<'_> {
             Auth::BasicEnv(name)
         } else if let Some(name) = text(auth, "bearer_env") {
             Auth::BearerEnv(name)
+        } else if let Some(name) = text(auth, "client_cert_env") {
+            Auth::ClientCertEnv(name)
+        } else if let Some(sigv4) = auth.get("sigv4") {
+            Auth::SigV4 { region: text(sigv4, "region").unwrap_or_default(), profile: text(sigv4, "profile") }
         } else {
             Auth::Command(texts(auth.get("command")))
         }

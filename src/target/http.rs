@@ -2,9 +2,10 @@
 //! growing pauses under one budget, and every kind of failure as one sentence.
 
 use super::secret::{Secret, base64};
+use super::sigv4::Signer;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Method, Proxy, redirect};
+use reqwest::{Certificate, Identity, Method, Proxy, redirect};
 use serde_json::Value;
 use std::io::Read;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -36,6 +37,10 @@ pub struct Options {
     pub base: String,
     /// Who calls.
     pub credentials: Credentials,
+    /// Who signs each request, besides.
+    pub signer: Option<Signer>,
+    /// A certificate and its key (PEM) that the caller shows.
+    pub identity: Option<Secret>,
     /// Certificates (PEM) that are trusted besides those of the system.
     pub ca: Option<Vec<u8>>,
     /// The proxy, which may hold credentials.
@@ -60,6 +65,8 @@ impl Options {
         Options {
             base: base.trim_end_matches('/').to_owned(),
             credentials,
+            signer: None,
+            identity: None,
             ca: None,
             proxy: None,
             headers: &[],
@@ -157,6 +164,11 @@ impl Http {
                 .filter(|c| !c.is_empty())
                 .ok_or_else(|| "the certificates of `ca` are no PEM".to_owned())?;
             builder = builder.tls_certs_merge(certificates);
+        }
+        if let Some(pem) = &options.identity {
+            let identity = Identity::from_pem(pem.expose().as_bytes())
+                .map_err(|_| "the client certificate is no PEM with a certificate and its key".to_owned())?;
+            builder = builder.identity(identity);
         }
         if let Some(proxy) = &options.proxy {
             let proxy = Proxy::all(proxy.expose()).map_err(|_| "the proxy's address is no URL".to_owned())?;
@@ -273,11 +285,20 @@ impl Http {
         path: &str,
         body: Option<(&str, &[u8])>,
     ) -> Result<Value, (Failure, Option<Duration>)> {
+        let method_name = method;
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
         let mut request =
             self.client.request(method, format!("{}{path}", self.options.base)).headers(self.headers.clone());
         if let Some((kind, body)) = body {
             request = request.header("content-type", kind).body(body.to_vec());
+        }
+        if let Some(signer) = &self.options.signer {
+            let (host, prefix) = host_and_path(&self.options.base);
+            let target = format!("{prefix}{path}");
+            let bytes = body.map_or(&[][..], |(_, bytes)| bytes);
+            for (name, value) in signer.headers(method_name, host, &target, bytes) {
+                request = request.header(name, value);
+            }
         }
         let response = request.send().map_err(|e| (self.not_answered(&e), None))?;
         let status = response.status().as_u16();
@@ -296,7 +317,7 @@ impl Http {
             if bytes.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
         match status {
             200..=299 => json.ok_or_else(|| {
-                let why = "the answer is no JSON; is this the address of Kibana?".to_owned();
+                let why = "the answer is no JSON; is this the right address?".to_owned();
                 (Failure::Refused { status, message: why, body: Value::Null }, None)
             }),
             300..=399 => {
@@ -340,7 +361,8 @@ impl Http {
                 vec![Secret::new(&base64(s.expose().as_bytes())), s.clone(), Secret::new(password)]
             }
         };
-        for secret in secrets.iter().chain(&self.options.proxy) {
+        let signing = self.options.signer.iter().flat_map(|s| [Some(&s.secret), s.token.as_ref()]).flatten();
+        for secret in secrets.iter().chain(&self.options.proxy).chain(signing) {
             text = secret.scrub(&text);
         }
         one_line(&text)
@@ -381,6 +403,15 @@ pub fn each<T: Sync, R: Send>(items: &[T], in_flight: usize, work: impl Fn(&T) -
     });
     all.sort_by_key(|(i, _)| *i);
     all.into_iter().map(|(_, r)| r).collect()
+}
+
+/// The host of an address, without the port that its scheme has anyway, and the path.
+fn host_and_path(base: &str) -> (&str, &str) {
+    let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let usual = if base.starts_with("https:") { ":443" } else { ":80" };
+    (host.strip_suffix(usual).unwrap_or(host), path)
 }
 
 /// A part of a URL, everything but letters, digits and `-._~` encoded.

@@ -3,6 +3,8 @@
 
 pub mod http;
 pub mod kibana;
+pub mod opensearch;
 mod secret;
+pub mod sigv4;
 
 pub use secret::Secret;

@@ -38,6 +38,8 @@ const UNTRIED: &[(&str, &str)] = &[
     ("RP0910", "needs a Kibana with users"),
     ("RP0911", "needs a Kibana"),
     ("RP0912", "needs a Kibana"),
+    ("RP0921", "needs an OpenSearch; its own tests have one"),
+    ("RP0922", "needs an OpenSearch"),
     ("RP9002", "nobody can make a bug happen on purpose"),
 ];
 

@@ -20,6 +20,7 @@ mod esql_reference;
 mod examples;
 mod fake_kibana;
 mod generated_schema;
+mod opensearch;
 mod output;
 mod pack;
 mod pull;

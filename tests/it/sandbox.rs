@@ -38,7 +38,14 @@ impl Sandbox {
     pub fn pack() -> Sandbox {
         let s = Sandbox::empty();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for part in ["rulepack.toml", "rules-toml", "tests/rules", "tests/fixtures", "generated"] {
+        for part in [
+            "rulepack.toml",
+            "rules-toml",
+            "tests/rules",
+            "tests/fixtures",
+            "generated",
+            "docs/opensearch-support.md",
+        ] {
             copy(&root.join(part), &s.path(part));
         }
         s
@@ -94,6 +101,7 @@ fn copy(from: &Path, to: &Path) {
             copy(&entry.path(), &to.join(entry.file_name()));
         }
     } else {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from, to).unwrap();
     }
 }

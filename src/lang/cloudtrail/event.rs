@@ -27,6 +27,14 @@ static KINDS: LazyLock<FxHashMap<&'static str, Kind>> = LazyLock::new(|| {
 
 static NULL: Node<'static> = Node::Null;
 
+/// `event.category` and `event.type` of an event name.
+pub fn kinds(event_name: &str) -> (&'static [&'static str], &'static [&'static str]) {
+    match KINDS.get(event_name) {
+        Some(kind) => (&kind.category, &kind.types),
+        None => (&[], &["info"]),
+    }
+}
+
 /// `tlsDetails`, unless it is a header row taken for a value.
 pub(super) fn tls_details<'r, 'a>(record: &'r Record<'a>) -> &'r Node<'a> {
     let details = record.get(Field::TlsDetails);

@@ -20,6 +20,7 @@ mod useragent;
 #[cfg(test)]
 mod tests;
 
+pub use event::kinds;
 pub use needs::Needs;
 pub use shape::{Wrapping, complete_ecs, unwrap, wrapping};
 

@@ -10,5 +10,5 @@ mod whole;
 pub use super::fieldcaps::{Dialect, FieldInfo, Known};
 pub use filters::{BadFilter, Clauses, clauses};
 pub use lower::{Lowered, lower};
-pub use of_plan::{Loss, of_plan};
+pub use of_plan::{Loss, of_op, of_plan};
 pub use whole::{Refused, TimeRange, Whole, ZONE};

@@ -62,7 +62,11 @@ fn open(negated: bool) -> Value {
 }
 
 fn of_leaf(leaf: &Leaf, fields: &PlanFields) -> Option<Value> {
-    let name = fields.get(leaf.field)?.name.as_ref();
+    Some(of_op(&fields.get(leaf.field)?.name, &leaf.op))
+}
+
+/// The clause that asks something of a field.
+pub fn of_op(name: &str, op: &Op) -> Value {
     let cased = |key: &str, value: Value, case: Case| {
         let mut body = Map::new();
         body.insert(key.to_owned(), value);
@@ -71,7 +75,7 @@ fn of_leaf(leaf: &Leaf, fields: &PlanFields) -> Option<Value> {
         }
         Value::Object(body)
     };
-    Some(match &leaf.op {
+    match op {
         Op::Exists => json!({ "exists": { "field": name } }),
         Op::Term(value, case) => json!({ "term": { name: cased("value", literal(value), *case) } }),
         Op::Terms(values, Case::Sensitive) => {
@@ -109,7 +113,7 @@ fn of_leaf(leaf: &Leaf, fields: &PlanFields) -> Option<Value> {
             json!({ "match_phrase": { name: { "query": literal(value), "slop": slop } } })
         }
         Op::Fuzzy(text, edits) => json!({ "fuzzy": { name: { "value": text, "fuzziness": edits } } }),
-    })
+    }
 }
 
 fn literal(value: &Literal) -> Value {

@@ -15,25 +15,25 @@ const MAX_IMPORT: usize = 10_485_760 + 4096;
 
 /// One request, read whole.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Request {
+pub(in crate::target) struct Request {
     /// In upper case.
-    pub(super) method: String,
+    pub(in crate::target) method: String,
     /// The path, percent-decoded, without the query.
-    pub(super) path: String,
+    pub(in crate::target) path: String,
     /// The target as it was sent.
-    pub(super) target: String,
+    pub(in crate::target) target: String,
     /// The query, decoded, in order.
-    pub(super) query: Vec<(String, String)>,
+    pub(in crate::target) query: Vec<(String, String)>,
     /// Names in lower case.
-    pub(super) headers: Vec<(String, String)>,
+    pub(in crate::target) headers: Vec<(String, String)>,
     /// The body, unchunked.
-    pub(super) body: Vec<u8>,
+    pub(in crate::target) body: Vec<u8>,
     /// Whether the client goes on with this connection.
-    pub(super) keep_alive: bool,
+    pub(in crate::target) keep_alive: bool,
 }
 
 /// Why there is no request.
-pub(super) enum NoRequest {
+pub(in crate::target) enum NoRequest {
     /// The client is gone, or said nothing for too long.
     Gone,
     /// It gets this answer, and the connection ends.
@@ -48,7 +48,10 @@ impl From<io::Error> for NoRequest {
 
 impl Request {
     /// Reads the next request; `out` is for `100 Continue`.
-    pub(super) fn read(from: &mut impl BufRead, out: &mut impl Write) -> Result<Request, NoRequest> {
+    pub(in crate::target) fn read(
+        from: &mut impl BufRead,
+        out: &mut impl Write,
+    ) -> Result<Request, NoRequest> {
         let mut head = from.by_ref().take(MAX_HEAD);
         let mut line = next_line(&mut head)?;
         while line.is_empty() {
@@ -134,22 +137,22 @@ impl Request {
     }
 
     /// The first header of this name (in lower case).
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::target) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// The first query parameter of this name.
-    pub(super) fn param(&self, name: &str) -> Option<&str> {
+    pub(in crate::target) fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// The names of the query parameters.
-    pub(super) fn params(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::target) fn params(&self) -> impl Iterator<Item = &str> {
         self.query.iter().map(|(n, _)| n.as_str())
     }
 
     /// Whether a query parameter is `true`.
-    pub(super) fn flag(&self, name: &str) -> bool {
+    pub(in crate::target) fn flag(&self, name: &str) -> bool {
         self.param(name) == Some("true")
     }
 }
@@ -197,13 +200,13 @@ fn decoded(text: &str, plus: bool) -> String {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(super) struct Reply {
+pub(in crate::target) struct Reply {
     /// The HTTP status.
-    pub(super) status: u16,
+    pub(in crate::target) status: u16,
     /// The body, already text.
-    pub(super) body: Vec<u8>,
+    pub(in crate::target) body: Vec<u8>,
     /// Seconds of a `Retry-After`, which Kibana itself never sends.
-    pub(super) retry_after: Option<u64>,
+    pub(in crate::target) retry_after: Option<u64>,
     kind: &'static str,
 }
 
@@ -213,34 +216,34 @@ impl Reply {
     }
 
     /// A JSON answer.
-    pub(super) fn json(status: u16, body: &Value) -> Reply {
+    pub(in crate::target) fn json(status: u16, body: &Value) -> Reply {
         Reply::new(status, body.to_string().into_bytes(), "application/json; charset=utf-8")
     }
 
     /// 200 with JSON.
-    pub(super) fn ok(body: &Value) -> Reply {
+    pub(in crate::target) fn ok(body: &Value) -> Reply {
         Reply::json(200, body)
     }
 
     /// 204.
-    pub(super) fn empty() -> Reply {
+    pub(in crate::target) fn empty() -> Reply {
         Reply::new(204, Vec::new(), "")
     }
 
     /// A file of JSON lines.
-    pub(super) fn lines(body: Vec<u8>) -> Reply {
+    pub(in crate::target) fn lines(body: Vec<u8>) -> Reply {
         Reply::new(200, body, "application/ndjson")
     }
 
     /// The platform's error body: `statusCode`, `error`, `message` (contract 1).
-    pub(super) fn platform(status: u16, message: impl Into<String>) -> Reply {
+    pub(in crate::target) fn platform(status: u16, message: impl Into<String>) -> Reply {
         let body =
             serde_json::json!({ "statusCode": status, "error": phrase(status), "message": message.into() });
         Reply::json(status, &body)
     }
 
     /// The whole answer as it goes over the wire.
-    pub(super) fn bytes(&self, keep_alive: bool) -> Vec<u8> {
+    pub(in crate::target) fn bytes(&self, keep_alive: bool) -> Vec<u8> {
         let mut out = format!("HTTP/1.1 {} {}\r\nkbn-name: fake\r\n", self.status, phrase(self.status));
         out.push_str(if keep_alive { "connection: keep-alive\r\n" } else { "connection: close\r\n" });
         if let Some(seconds) = self.retry_after {
@@ -260,7 +263,7 @@ impl Reply {
 }
 
 /// The words for a status.
-pub(super) fn phrase(status: u16) -> &'static str {
+pub(in crate::target) fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",

@@ -16,7 +16,7 @@ mod exceptions;
 mod faults;
 mod filter;
 mod find;
-mod http;
+pub(in crate::target) mod http;
 #[cfg(test)]
 mod laws;
 mod lists;

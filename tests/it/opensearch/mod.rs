@@ -1,0 +1,6 @@
+//! OpenSearch: what becomes of the pack's own rules, and whether the monitors find what the rules find.
+
+mod deploy;
+mod generate;
+mod profiles;
+mod selection;
