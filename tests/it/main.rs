@@ -25,5 +25,6 @@ mod reference;
 mod replay;
 mod reports;
 mod sandbox;
+mod scenarios;
 mod sequence;
 mod transcripts;
