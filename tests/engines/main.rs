@@ -49,7 +49,6 @@ fn every_scenario_holds_on_the_engines() {
         let mut tallies: BTreeMap<Language, Tally> = BTreeMap::new();
         for set in &sets {
             let tally = tallies.entry(set.language()).or_default();
-            println!("{} {}: {}", node.name, set.file.display(), set.name);
             let Some(index) = node.index(&set.properties(), &set.documents()) else {
                 tally.not_there += set.queries.len();
                 continue;
@@ -104,11 +103,11 @@ fn write_answers(sets: &[set::Set], recorded: &Recorded) {
             let found = recorded.get(&(set.file.clone(), set.name.clone())).and_then(|a| a.get(query));
             let of = |family| found.and_then(|f| f.get(&family));
             let value = match (of(Family::Elasticsearch), of(Family::OpenSearch)) {
-                (Some(a), Some(b)) if !a.agrees(b) => {
-                    let mut each = toml_edit::InlineTable::new();
-                    each.insert("elasticsearch", written(a));
-                    each.insert("opensearch", written(b));
-                    each.into()
+                (Some(a), Some(b)) if !a.agrees(b) => both(a, b),
+                // a type that Central's Elasticsearch lacks: what is believed of it stays
+                (None, Some(b)) if set.language() != Language::Esql => {
+                    let own = index.answer(set.language(), query);
+                    if own.agrees(b) { written(b) } else { both(&own, b) }
                 }
                 (Some(a), _) | (None, Some(a)) => written(a),
                 (None, None) => written(&index.answer(set.language(), query)),
@@ -119,6 +118,13 @@ fn write_answers(sets: &[set::Set], recorded: &Recorded) {
     for (path, document) in files {
         std::fs::write(path, document.to_string()).unwrap();
     }
+}
+
+fn both(elasticsearch: &Outcome, opensearch: &Outcome) -> toml_edit::Value {
+    let mut each = toml_edit::InlineTable::new();
+    each.insert("elasticsearch", written(elasticsearch));
+    each.insert("opensearch", written(opensearch));
+    each.into()
 }
 
 fn written(outcome: &Outcome) -> toml_edit::Value {

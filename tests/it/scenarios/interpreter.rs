@@ -8,7 +8,7 @@ use rulepack::plan::{Plan, PlanFields, Stage};
 use rulepack::replay::Selection;
 use rulepack::replay::query::{Catalogs, Limits, Request, Source, run};
 use rulepack::replay::table::{self, TableRequest};
-use rulepack::schema::{Layer, Schema, parse_mapping};
+use rulepack::schema::{Layer, Schema, Version, parse_mapping};
 use rulepack::source::Span;
 use rulepack::value::ProjectionBuilder;
 use serde_json::{Value, json};
@@ -147,6 +147,8 @@ pub fn settings(language: Language) -> Settings {
     Settings {
         context: Context { now: 1_735_689_600_000_000_000, offset: 0 },
         field_information: language != Language::KqlPlain,
+        // the functions of the engine that is asked
+        stack: (language == Language::Esql).then_some(Version(8, 19, 0)),
         ..Settings::default()
     }
 }

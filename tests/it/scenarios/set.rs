@@ -56,6 +56,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the interpreter says that it cannot tell.
+    pub fn is_unsupported(&self) -> bool {
+        let words = ["cannot be evaluated", "not supported yet"];
+        matches!(self, Outcome::Refused(why) if words.iter().any(|w| why.contains(w)))
+    }
+
     /// Whether two answers agree; the wording of a refusal does not count.
     pub fn agrees(&self, other: &Outcome) -> bool {
         match (self, other) {
