@@ -6,6 +6,9 @@ use jiff::civil::{Date, DateTime, Time};
 /// Nanoseconds since 1970-01-01T00:00:00Z.
 pub type Nanos = i128;
 
+/// The last instant that a `date_nanos` field stores; the first is the epoch.
+pub const MAX_NANOS: Nanos = i64::MAX as Nanos;
+
 const MILLI: Nanos = 1_000_000;
 const SECOND: Nanos = 1_000 * MILLI;
 
@@ -46,6 +49,16 @@ pub fn parse(text: &str, round: Round, clock: &Clock) -> Option<Nanos> {
 /// Reads the date of a document's field.
 pub fn parse_value(text: &str) -> Option<Nanos> {
     parse_plain(text, Round::Down, &Clock { now: 0, offset: 0, nanos: true })
+}
+
+/// Whether a date has a time without seconds, which the default format of `date_nanos` does not allow.
+pub fn lacks_seconds(text: &str) -> bool {
+    let date = text.split("||").next().unwrap_or(text);
+    date.split_once('T').is_some_and(|(_, time)| {
+        let end = time.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ','));
+        let time = time.get(..end.unwrap_or(time.len())).unwrap_or(time);
+        !time.is_empty() && time.matches(':').count() < 2
+    })
 }
 
 /// Truncates to what the field keeps: `date` has milliseconds.
@@ -170,14 +183,9 @@ fn parse_iso(text: &str, round: Round, clock: &Clock) -> Option<Nanos> {
     if !c.rest.is_empty() {
         return None;
     }
-    let month = month.unwrap_or(if up { 12 } else { 1 });
-    let first = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, 1).ok()?;
-    let day = match day {
-        Some(d) => i8::try_from(d).ok()?,
-        None if up => first.days_in_month(),
-        None => 1,
-    };
-    let date = Date::new(first.year(), first.month(), day).ok()?;
+    // a missing month or day is the first one at both ends, only a missing time is filled to its last instant
+    let (month, day) = (month.unwrap_or(1), day.unwrap_or(1));
+    let date = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
     let part = |v: Option<i32>, most: i8| match v {
         Some(v) => i8::try_from(v).ok(),
         None => Some(if up { most } else { 0 }),
@@ -298,10 +306,11 @@ mod tests {
     }
 
     #[test]
-    fn partial_dates_cover_their_whole_unit() {
+    fn partial_times_cover_their_whole_unit_and_partial_dates_their_first_day() {
         assert_eq!(text("2024", Round::Down), "2024-01-01T00:00:00.000Z");
-        assert_eq!(text("2024", Round::Up), "2024-12-31T23:59:59.999Z");
-        assert_eq!(text("2024-02", Round::Up), "2024-02-29T23:59:59.999Z");
+        assert_eq!(text("2024", Round::Up), "2024-01-01T23:59:59.999Z");
+        assert_eq!(text("2024-02", Round::Up), "2024-02-01T23:59:59.999Z");
+        assert_eq!(text("2024-02||/M", Round::Up), "2024-02-29T23:59:59.999Z");
         assert_eq!(text("2024-06-15T10", Round::Up), "2024-06-15T10:59:59.999Z");
         assert_eq!(text("2024-06-15T10:00:00", Round::Up), "2024-06-15T10:00:00.999Z");
         assert_eq!(text("2024-06-15T10:00:00.5+02:00", Round::Up), "2024-06-15T08:00:00.500Z");

@@ -1,6 +1,7 @@
 //! Addresses as Elasticsearch stores them: sixteen bytes, IPv4 mapped into IPv6, so that the two
 //! forms of an IPv4 address are equal.
 
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// The number of an address, or `None` for a text that is none.
@@ -17,7 +18,13 @@ fn number(ip: IpAddr) -> u128 {
 
 /// First and last address of a CIDR block; host bits are ignored. `None` for a text that is none.
 pub fn parse_cidr(text: &str) -> Option<(u128, u128)> {
-    let net: ipnet::IpNet = text.parse().ok()?;
+    let net: IpNet = text.parse().ok()?;
+    // refused, because the address counts as one of IPv4 and the length of the prefix as one of IPv6
+    if let IpNet::V6(v6) = net
+        && v6.addr().to_ipv4_mapped().is_some()
+    {
+        return None;
+    }
     let net = net.trunc();
     Some((number(net.network()), number(net.broadcast())))
 }

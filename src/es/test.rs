@@ -256,6 +256,13 @@ impl Prepare<'_> {
             return self.null();
         }
         let text = value.text();
+        let has_case = self.is_string() || self.ty.kind.is_text() || self.ty.kind.is_object();
+        if case == Case::Insensitive && !has_case && self.ty.kind != Kind::Version {
+            return reject(
+                Code::RP0302,
+                format!("a field of type `{}` knows no comparison without case", self.ty.kind),
+            );
+        }
         match self.ty.kind {
             Kind::Keyword | Kind::Wildcard | Kind::Flattened => Ok(Test::Equals(self.normalize(&text), case)),
             Kind::ConstantKeyword => {
@@ -265,7 +272,7 @@ impl Prepare<'_> {
                 }))
             }
             Kind::Text | Kind::MatchOnlyText => Ok(token(Test::Equals(text.as_ref().into(), case))),
-            k if k.is_integer() => match number(value) {
+            k if k.is_integer() => match self.integer(value) {
                 Some(Number::Int(i)) => Ok(Test::Ints(i, i)),
                 Some(Number::Float(f)) if f.fract() == 0.0 && f.abs() < 1e18 => {
                     Ok(Test::Ints(f as i128, f as i128))
@@ -303,16 +310,20 @@ impl Prepare<'_> {
         }
     }
 
+    /// The number for an integer field, where blanks around it are an error.
+    fn integer(&self, value: &Literal) -> Option<Number> {
+        match value {
+            Literal::Str(s) if s.trim() != s.as_ref() => None,
+            other => number(other),
+        }
+    }
+
     fn constant(&self, own: Test, f: impl FnOnce(&str) -> bool) -> Test {
         Test::Constant(self.ty.constant.as_deref().is_some_and(f), Box::new(own))
     }
 
     fn double(&self, n: Number) -> f64 {
-        let f = match n {
-            Number::Int(i) => i as f64,
-            Number::Float(f) => f,
-        };
-        if self.ty.kind == Kind::Float { f64::from(f as f32) } else { f }
+        stored_float(self.ty.kind, n.float())
     }
 
     fn instant(&self, value: &Literal, round: Round) -> Result<Nanos, Reject> {
@@ -320,10 +331,19 @@ impl Prepare<'_> {
         let clock = Clock { now: self.context.now, offset: self.context.offset, nanos };
         let found = match value {
             Literal::Int(ms) => Some(date::from_millis(*ms)),
-            other => date::parse(&other.text(), round, &clock),
+            other => {
+                let text = other.text();
+                if nanos && date::lacks_seconds(&text) {
+                    return self.misfit(value, "a date with nanoseconds, whose time needs its seconds");
+                }
+                date::parse(&text, round, &clock)
+            }
         };
         match found {
-            Some(n) => Ok(n),
+            Some(n) if nanos && !(0..=date::MAX_NANOS).contains(&n) => {
+                reject(Code::RP0301, format!("`{}` is outside of what nanoseconds can store", value.text()))
+            }
+            Some(n) => Ok(date::truncate(n, nanos)),
             None => self.misfit(value, "a date"),
         }
     }
@@ -358,7 +378,9 @@ impl Prepare<'_> {
     }
 
     fn regexp(&self, text: &str, case: Case) -> Result<Test, Reject> {
-        let regexp = Regexp::new(text, case == Case::Insensitive)
+        // Elasticsearch puts the pattern through the normalizer as if it were a value
+        let text = self.normalize(text);
+        let regexp = Regexp::new(&text, case == Case::Insensitive)
             .map_err(|e| Reject { code: Code::RP0102, message: format!("in the regular expression, {e}") })?;
         match self.ty.kind {
             Kind::ConstantKeyword => Ok(self.constant(Test::Regexp(regexp.clone()), |c| regexp.matches(c))),
@@ -413,10 +435,12 @@ impl Prepare<'_> {
                 Ok(if lo > hi { Test::Never } else { Test::Ints(lo, hi) })
             }
             k if k.is_number() => {
+                // bounds of half floats keep the precision of floats
+                let wide = if k == Kind::HalfFloat { Kind::Float } else { k };
                 let bound = |b: Option<&(Literal, bool)>, open: f64| match b {
                     None => Ok((open, true)),
                     Some((v, i)) => match number(v) {
-                        Some(n) => Ok((self.double(n), *i)),
+                        Some(n) => Ok((stored_float(wide, n.float()), *i)),
                         None => self.misfit(v, "a number"),
                     },
                 };
@@ -460,7 +484,27 @@ impl Prepare<'_> {
 
     /// The inclusive integer bound of a possibly fractional one: `< 4.5` is `<= 4`.
     fn int_bound(&self, (value, inclusive): &(Literal, bool), lower: bool) -> Result<i128, Reject> {
-        match number(value) {
+        let number = self.integer(value);
+        let most = match self.ty.kind {
+            Kind::Long => Some(i64::MAX.into()),
+            // shorter ones are compared as integers
+            Kind::Integer | Kind::Short | Kind::Byte => Some(i128::from(i32::MAX)),
+            _ => None,
+        };
+        let whole = match number {
+            Some(Number::Int(i)) => Some(i),
+            Some(Number::Float(f)) => Some(f.trunc() as i128),
+            None => None,
+        };
+        if let (Some(most), Some(whole)) = (most, whole)
+            && (whole > most || whole < -most - 1)
+        {
+            return reject(
+                Code::RP0301,
+                format!("`{}` is out of the range of the type `{}`", value.text(), self.ty.kind),
+            );
+        }
+        match number {
             None => self.misfit(value, "a number"),
             Some(Number::Int(i)) => Ok(match (inclusive, lower) {
                 (true, _) => i,
@@ -498,6 +542,15 @@ enum Number {
     Float(f64),
 }
 
+impl Number {
+    fn float(self) -> f64 {
+        match self {
+            Number::Int(i) => i as f64,
+            Number::Float(f) => f,
+        }
+    }
+}
+
 /// A number, or a text that Elasticsearch reads as one: decimals and exponents, no hex.
 fn number(value: &Literal) -> Option<Number> {
     match value {
@@ -511,7 +564,7 @@ fn number(value: &Literal) -> Option<Number> {
 fn number_text(s: &str) -> Option<Number> {
     let s = s.trim();
     if let Ok(i) = s.parse::<i128>() {
-        return Some(Number::Int(i));
+        return Some(if i == 0 && s.starts_with('-') { Number::Float(-0.0) } else { Number::Int(i) });
     }
     let plain = s.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
     if plain { s.parse().ok().map(Number::Float) } else { None }
@@ -561,7 +614,29 @@ fn indexed_float(ty: &FieldType, scalar: &Scalar) -> Option<f64> {
         },
         Scalar::Bool(_) => return None,
     };
-    Some(if ty.kind == Kind::Float { f64::from(f as f32) } else { f })
+    Some(stored_float(ty.kind, f))
+}
+
+/// A number as a field of decimals keeps it.
+fn stored_float(kind: Kind, f: f64) -> f64 {
+    match kind {
+        Kind::Float => f64::from(f as f32),
+        Kind::HalfFloat => half(f as f32),
+        _ => f,
+    }
+}
+
+/// The nearest number with eleven bits, to the even one of two: sixteen-bit floating point.
+fn half(f: f32) -> f64 {
+    if !f.is_finite() || f == 0.0 {
+        return f.into();
+    }
+    let f = f64::from(f);
+    // below 2^-14 the steps no longer shrink
+    let exponent = (f.abs().log2().floor() as i32).max(-14);
+    let step = 2f64.powi(exponent - 10);
+    let near = (f / step).round_ties_even() * step;
+    if near.abs() >= 65_520.0 { f64::INFINITY.copysign(near) } else { near.copysign(f) }
 }
 
 fn indexed_bool(scalar: &Scalar) -> Option<bool> {
@@ -614,6 +689,15 @@ impl Test {
         match self {
             Test::Never => return false,
             Test::Constant(own, _) if cell.values.is_empty() => return *own,
+            Test::SloppyPhrase(phrase, slop) if cell.values.len() > 1 => {
+                // the values of an array follow one another a hundred places apart
+                let mut tokens = Vec::new();
+                for value in &cell.values {
+                    tokens.extend(analyze::standard(&value.text()));
+                    tokens.extend(std::iter::repeat_n(String::new(), 100));
+                }
+                return is_sloppy_phrase(&tokens, phrase, *slop as usize);
+            }
             _ => {}
         }
         cell.values.iter().any(|v| self.value(ty, v))
@@ -628,7 +712,7 @@ impl Test {
             Test::Exists => match ty.kind {
                 k if k.is_keyword() => indexed_text(ty, scalar).is_some(),
                 Kind::Object | Kind::Nested => false,
-                Kind::Flattened => true,
+                Kind::Flattened => indexed_text(ty, scalar).is_some(),
                 _ => fits(ty, scalar),
             },
             Test::Equals(..)
@@ -645,8 +729,11 @@ impl Test {
                 is_sloppy_phrase(&analyze::standard(&scalar.text()), phrase, *slop as usize)
             }
             Test::Ints(lo, hi) => indexed_int(scalar).is_some_and(|i| *lo <= i && i <= *hi),
+            // the order of the index, in which -0 comes before 0
             Test::Floats((lo, lo_in), (hi, hi_in)) => indexed_float(ty, scalar).is_some_and(|f| {
-                (if *lo_in { *lo <= f } else { *lo < f }) && (if *hi_in { f <= *hi } else { f < *hi })
+                let (low, high) = (f.total_cmp(lo), f.total_cmp(hi));
+                (if *lo_in { low.is_ge() } else { low.is_gt() })
+                    && (if *hi_in { high.is_le() } else { high.is_lt() })
             }),
             Test::Bools(no, yes) => indexed_bool(scalar).is_some_and(|b| if b { *yes } else { *no }),
             Test::Dates(lo, hi) => date_value(ty, scalar).is_some_and(|d| *lo <= d && d <= *hi),
@@ -752,7 +839,8 @@ mod tests {
         assert!(!check(Kind::Long, term("1.5"), Scalar::Int(1)));
         assert!(check(Kind::Long, term("1e3"), Scalar::Int(1000)));
         assert!(check(Kind::Ip, term("10.0.0.0/8"), Scalar::Str("10.1.1.1".into())));
-        assert!(check(Kind::Date, term("2024-06"), Scalar::Str("2024-06-30T23:59:59.999Z".into())));
+        assert!(check(Kind::Date, term("2024-06-30"), Scalar::Str("2024-06-30T23:59:59.999Z".into())));
+        assert!(!check(Kind::Date, term("2024-06"), Scalar::Str("2024-06-30T23:59:59.999Z".into())));
         assert!(check(Kind::Boolean, term("true"), Scalar::Bool(true)));
         assert!(check(Kind::Text, Op::Match(Literal::Str("Foo baz".into())), Scalar::Str("a foo".into())));
         assert!(!check(

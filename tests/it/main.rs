@@ -28,6 +28,7 @@ mod reference;
 mod replay;
 mod reports;
 mod sandbox;
+mod scenarios;
 mod sequence;
 mod supplied;
 mod transcripts;

@@ -137,6 +137,11 @@ impl Lowering<'_> {
                 let (name, body) = clause.field("value")?;
                 body.only(&["value", "wildcard", "case_insensitive", "boost", "rewrite"])?;
                 let text = literal(body.get("wildcard").map_or_else(|| body.value("value"), Ok)?)?;
+                if text.text().is_empty() {
+                    // an automaton without a state, not the pattern of the empty value
+                    self.used.push(FieldUse { name: name.to_owned(), span: self.span(at) });
+                    return Ok(Pred::Const(false));
+                }
                 let ignore_case = body.case()? == Case::Insensitive;
                 self.ask(name, Op::Wildcard(Pattern::escaped(&text.text(), ignore_case)), at)
             }
@@ -178,7 +183,8 @@ impl Lowering<'_> {
         all.extend(self.queries(body.get("filter"), &format!("{at}/filter")));
         let should = self.queries(body.get("should"), &format!("{at}/should"));
         let needed = match body.get("minimum_should_match") {
-            Some(given) => least(given, should.len())?,
+            // a bool query that asks for nothing else wants one of them whatever it says
+            Some(given) => least(given, should.len())?.max(usize::from(all.is_empty() && !should.is_empty())),
             None => usize::from(all.is_empty() && !should.is_empty()),
         };
         let none = self.queries(body.get("must_not"), &format!("{at}/must_not"));
@@ -342,7 +348,18 @@ impl Lowering<'_> {
         let body = Body::new("range", map);
         body.only(&["gt", "gte", "lt", "lte", "from", "to", "format", "time_zone", "boost"])?;
         match body.text("format")? {
-            None | Some("strict_date_optional_time" | "strict_date_optional_time||epoch_millis") => {}
+            None | Some("strict_date_optional_time||epoch_millis") => {}
+            // without the epoch, a long number is no date
+            Some("strict_date_optional_time") => {
+                let bounds = ["gt", "gte", "lt", "lte", "from", "to"].iter().filter_map(|k| body.get(k));
+                let number = |v: &&Value| match v {
+                    Value::String(s) => s.len() > 4 && s.bytes().all(|b| b.is_ascii_digit()),
+                    _ => false,
+                };
+                if let Some(bad_bound) = bounds.into_iter().find(number) {
+                    return Err(bad(format!("`{bad_bound}` is no date of the format that the range asks for")));
+                }
+            }
             Some(other) => {
                 return Err(bad(format!("dates of the format `{other}` cannot be evaluated")));
             }

@@ -210,8 +210,8 @@ impl<'s> Checker<'s> {
             return None;
         }
         let mut access = resolved.access;
-        // the plan knows an alias by its target, an exact sub-field by its parent
-        let plan_name: Box<str> = if key_below { name.into() } else { field.name.clone() };
+        // the plan knows an alias by its target, a text field by its exact sub-field
+        let mut plan_name: Box<str> = if key_below { name.into() } else { field.name.clone() };
         if field.kind().is_text() {
             match self.exact(field) {
                 Ok(exact) => {
@@ -219,6 +219,7 @@ impl<'s> Checker<'s> {
                     types = exact.types.clone();
                     let parent = exact.parent.as_deref().unwrap_or(&exact.name);
                     access = Access::Path(parent.to_owned());
+                    plan_name = exact.name.clone();
                 }
                 Err(message) => {
                     if self.refuse(field, name, Code::RP0305, &message, span) {

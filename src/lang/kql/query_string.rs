@@ -75,7 +75,7 @@ pub(super) fn conditions(
         clauses.add(joined_by, negated.then_some(Modifier::Not), Some(leaf(atom)?));
         any = true;
     }
-    Ok(clauses.pred())
+    Ok(clauses.pred().unwrap_or(Pred::Const(false)))
 }
 
 fn dangling<T>() -> Result<T, Reject> {

@@ -57,7 +57,12 @@ pub fn lower(
 ) -> Lowered {
     let checker = Checker { schema, settings, diagnostics: Vec::new(), fields: Vec::new() };
     let mut lowering = Lowering { checker, text, defaults, fields, all: None, leaves: 0 };
-    let pred = query.root.as_ref().map_or(Pred::Const(true), |g| lowering.group(g, None));
+    // words of which the analyzer leaves nothing ask for nothing, and that is what they find
+    let nothing = Pred::Const(false);
+    let pred = query
+        .root
+        .as_ref()
+        .map_or(Pred::Const(true), |g| lowering.group(g, None).unwrap_or(nothing));
     let mut diagnostics = lowering.checker.diagnostics;
     if lowering.leaves > MAX_LEAVES {
         diagnostics.push(Diagnostic::new(
@@ -81,7 +86,8 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn group(&mut self, group: &Group, field: Option<&Name>) -> Pred {
+    /// `None` where the analyzer leaves nothing of any clause.
+    fn group(&mut self, group: &Group, field: Option<&Name>) -> Option<Pred> {
         let mut out = Occurrences::new(self.defaults.and);
         for clause in &group.clauses {
             let pred = self.clause(clause, clause.field.as_ref().or(field));
@@ -93,8 +99,15 @@ impl Lowering<'_> {
     fn clause(&mut self, clause: &Clause, field: Option<&Name>) -> Option<Pred> {
         self.checker.odd(clause, field);
         let span = clause.span;
+        if let Term::Fuzzy(_, how) = &clause.term
+            && !how.is_empty()
+            && how.parse::<f64>().is_err()
+        {
+            let message = format!("`~{how}` names no number of edits");
+            self.checker.diagnostics.push(Diagnostic::new(Code::RP0102, message).at(span, ""));
+        }
         match (&clause.term, field) {
-            (Term::Group(group), _) => Some(self.group(group, field)),
+            (Term::Group(group), _) => self.group(group, field),
             (Term::Star, None) => Some(self.everything()),
             (Term::Star, Some(name)) if name.text.as_ref() == "*" => Some(self.everything()),
             (term, Some(name)) if name.text.as_ref() == "_exists_" => {

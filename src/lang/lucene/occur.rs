@@ -48,7 +48,10 @@ impl Occurrences {
     }
 
     /// The condition: all that must be and none that must not; where nothing must be, one that should.
-    pub fn pred(self) -> Pred {
+    pub fn pred(self) -> Option<Pred> {
+        if self.clauses.is_empty() {
+            return None;
+        }
         let mut required = Vec::new();
         let mut optional = Vec::new();
         let mut must = false;
@@ -65,6 +68,6 @@ impl Occurrences {
         if !must && !optional.is_empty() {
             required.push(Pred::any(optional));
         }
-        Pred::all(required)
+        Some(Pred::all(required))
     }
 }
