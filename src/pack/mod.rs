@@ -8,6 +8,7 @@ mod check;
 mod compile;
 mod conditions;
 mod config;
+mod conventions;
 mod exceptions;
 pub(crate) mod files;
 mod select;
@@ -16,7 +17,8 @@ pub mod target;
 pub use cases::{Case, Expect, ExpectedAlert, TestEvent, TestFile};
 pub use catalog::{Sources, datasets};
 pub use compile::{CompiledRule, Unchecked};
-pub use config::{AWS_PACKAGE, Catalogue, CatalogueSource, Config, Ids, Level, LevelRule, VersionSource};
+pub use config::{AWS_PACKAGE, Catalogue, CatalogueSource, Config, Ids, Level, LevelRule};
+pub use conventions::{Conventions, RequiredTags};
 pub use exceptions::{Applied, Exceptions};
 pub use target::Target;
 
