@@ -1,6 +1,7 @@
 //! `rulepack init` in a folder that holds rules already: a tree of elastic/detection-rules is recognised,
-//! and what of its settings rulepack has a word for becomes a `rulepack.toml`.
+//! and what of its settings rulepack has a word for becomes a `rulepack.toml`; so is an export of Kibana.
 
+use crate::import::Export;
 use crate::schema::Version;
 use serde_yaml_ng::Value;
 use std::collections::BTreeSet;
@@ -278,6 +279,53 @@ fn below(base: &Path, path: &str) -> Option<String> {
         }
     }
     (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// An export of Kibana in a folder.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FoundExport {
+    /// The name of the file.
+    pub file: String,
+    /// The text of `rulepack.toml` that fits it.
+    pub config: String,
+    /// What is in it, a line each.
+    pub taken: Vec<String>,
+}
+
+/// The largest export that is looked at, in bytes.
+const LARGEST_EXPORT: u64 = 256 << 20;
+
+/// Recognises an export of Kibana right in `dir`: an NDJSON file with rules. `None` where there is none.
+pub fn recognise_export(dir: &Path, name: &str) -> Option<FoundExport> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir).ok()?.flatten().map(|e| e.path()).collect();
+    files.sort();
+    let is_export = |p: &&PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("ndjson"));
+    files.iter().filter(is_export).find_map(|path| {
+        std::fs::metadata(path).ok().filter(|m| m.is_file() && m.len() <= LARGEST_EXPORT)?;
+        let export = Export::read(&std::fs::read(path).ok()?);
+        let file = path.file_name()?.to_str()?.to_owned();
+        if export.rules.is_empty() {
+            return None;
+        }
+        let ids = export.rules.iter().filter_map(|r| r.get("rule_id")?.as_str());
+        let odd = ids.filter(|id| !is_uuid(id)).count();
+        let mut taken = vec![format!("{file}: {}", super::terminal::count(export.rules.len(), "rule"))];
+        for (n, what) in [(export.lists.len(), "exception list"), (export.connectors.len(), "connector")] {
+            if n > 0 {
+                taken.push(format!("{file}: {}", super::terminal::count(n, what)));
+            }
+        }
+        let mut config = format!(
+            "#:schema https://raw.githubusercontent.com/rulepack/rulepack/main/schemas/rulepack.schema.json\n\
+             [pack]\nname = {}\nstacks = [\"9.5\"]\n",
+            quoted(name)
+        );
+        if odd > 0 {
+            config.push_str("ids = \"any\"\n");
+            taken.push(format!("ids: \"any\", because {} no UUID", of_these(odd)));
+        }
+        Some(FoundExport { file, config, taken })
+    })
 }
 
 /// The rules of a folder.

@@ -9,6 +9,7 @@ use crate::emit::{self, Check, Generated};
 use crate::pack::CompiledRule;
 use crate::render;
 use crate::report::page;
+use crate::schema::Version;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -22,7 +23,8 @@ use std::path::{Path, PathBuf};
 /// `allow` in [opensearch] does not accept.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack generate\n  rulepack generate --check\n  \
-rulepack generate --rules ../other/rules --out /tmp/json\n  rulepack generate --for opensearch --format markdown")]
+rulepack generate --rules ../other/rules --out /tmp/json\n  rulepack generate --stack 8.19 --out /tmp/json-8.19\n  \
+rulepack generate --for opensearch --format markdown")]
 pub struct GenerateArgs {
     #[command(flatten)]
     selection: Selection,
@@ -38,6 +40,9 @@ pub struct GenerateArgs {
     /// As this target wants the rules: its selection, its overlays (needs --out)
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
+    /// For one stack: what it does not know is dropped, or the rule left out, and said (needs --out)
+    #[arg(long, value_name = "VERSION")]
+    stack: Option<String>,
     /// Also write catalog.md and a page per rule, as `docs = true` in [generate] does
     #[arg(long)]
     docs: bool,
@@ -122,14 +127,18 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         return Exit::Usage;
     }
     let later = [
-        (monitors && (args.target.is_some() || args.docs), "`--for opensearch` with `--target` or `--docs`"),
+        (
+            monitors && (args.target.is_some() || args.docs || args.stack.is_some()),
+            "`--for opensearch` with `--target`, `--stack` or `--docs`",
+        ),
         (args.target.is_some() && args.docs, "`--docs` for one target"),
+        (args.stack.is_some() && args.docs, "`--docs` for one stack"),
     ];
     if let Some((_, what)) = later.iter().find(|(given, _)| *given) {
         terminal.complain(&Diagnostic::new(Code::RP9001, format!("{what} is not supported yet")));
         return Exit::Findings;
     }
-    let opened = match open(&args.selection.all(), terminal) {
+    let mut opened = match open(&args.selection.all(), terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
     };
@@ -137,6 +146,23 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
     if monitors {
         return super::monitors::run(&args, &opened, &rules, terminal);
     }
+    let mut limits = Limits::default();
+    let stack = match args.stack.as_deref().map(|text| (text, stack_of(text))) {
+        None => None,
+        Some((_, Some(stack))) if args.out.is_some() => {
+            (rules, limits) = for_stack(&mut opened, &rules, stack);
+            Some(stack)
+        }
+        Some((_, Some(_))) => {
+            terminal
+                .note("error: `--stack` needs `--out DIR`: the pack's own folder is for all of its stacks");
+            return Exit::Usage;
+        }
+        Some((text, None)) => {
+            terminal.note(&format!("error: `--stack {text}` is no stack; write it as 8.19 or 9.5"));
+            return Exit::Usage;
+        }
+    };
     let config = &opened.pack.config;
     let target = match args.target.as_deref() {
         None => None,
@@ -164,12 +190,19 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
     // a folder of its own gets both forms, whatever the configuration says
     let bundle = config.bundle || args.out.is_some();
     let named = std::sync::atomic::AtomicUsize::new(0);
-    let generated = match &target {
-        None => all(&opened, &rules, bundle, args.docs || config.docs),
-        Some(target) => emit::generate_adjusted(&rules, config, bundle, &|rule, json| {
-            let out = crate::target::kibana::overlay(rule, json, target);
-            named.fetch_add(out.actions.len(), std::sync::atomic::Ordering::Relaxed);
-            out.json
+    let generated = match target.as_ref() {
+        None if stack.is_none() => all(&opened, &rules, bundle, args.docs || config.docs),
+        target => emit::generate_adjusted(&rules, config, bundle, &|rule, mut json| {
+            if let Some(target) = target {
+                let out = crate::target::kibana::overlay(rule, json, target);
+                named.fetch_add(out.actions.len(), std::sync::atomic::Ordering::Relaxed);
+                json = out.json;
+            }
+            if let Some(stack) = stack {
+                // what is refused was left out above
+                let _ = emit::for_stack(&mut json, stack);
+            }
+            json
         }),
     };
     let named = named.into_inner();
@@ -203,6 +236,7 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
             count(generated.placeholders, "placeholder")
         ));
     }
+    limits.tell(stack, terminal);
     if named > 0 {
         terminal.remark(&format!(
             "note: {} left out: `deploy` looks their connectors up by name",
@@ -210,6 +244,74 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         ));
     }
     exit
+}
+
+/// What a stack does not know.
+#[derive(Default)]
+struct Limits {
+    /// Rules that were left out, and why.
+    refused: Vec<(String, String)>,
+    /// Rules from which a property was dropped, by the property.
+    dropped: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl Limits {
+    fn tell(&self, stack: Option<Version>, terminal: &mut Terminal) {
+        let Some(stack) = stack else { return };
+        for (name, why) in &self.refused {
+            terminal.note(&format!("left out: {name}, {why}"));
+        }
+        for (property, names) in &self.dropped {
+            let first = names.first().map_or("", String::as_str);
+            let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+            terminal.note(&format!(
+                "dropped: `{property}` of {}, which {stack} does not know ({first}{more})",
+                count(names.len(), "rule")
+            ));
+        }
+    }
+}
+
+/// The stack of a text such as `8.19`.
+fn stack_of(text: &str) -> Option<Version> {
+    let version = Version::parse(text).or_else(|| Version::parse(&format!("{text}.0")))?;
+    (version.0 >= 8).then_some(Version(version.0, version.1, 0))
+}
+
+/// The rules as one stack has them, and what it does not know. `rules` are those of the pack's own stacks.
+fn for_stack(opened: &mut Opened, rules: &[CompiledRule], stack: Version) -> (Vec<CompiledRule>, Limits) {
+    opened.pack.config.stacks = vec![stack];
+    let mut limits = Limits::default();
+    let mut out = Vec::new();
+    let errors = |rule: &CompiledRule| -> Vec<String> {
+        let errors = rule.diagnostics.iter().filter(|d| d.severity == Severity::Error);
+        errors.map(|d| d.message.clone()).collect()
+    };
+    for (usual, rule) in rules.iter().zip(opened.compile()) {
+        let name = rule.rule.name.clone();
+        if rule.stacks.is_empty() {
+            let since = rule.rule.min_stack_version().map(|v| v.to_string()).unwrap_or_default();
+            limits.refused.push((name, format!("which is for {since} and later")));
+            continue;
+        }
+        // what is wrong on every stack is no matter of this one
+        let known = errors(usual);
+        if let Some(why) = errors(&rule).into_iter().find(|e| !known.contains(e)) {
+            limits.refused.push((name, format!("because on {stack} {why}")));
+            continue;
+        }
+        let mut json = emit::detection_rule(&rule, &opened.pack.config).json;
+        match emit::for_stack(&mut json, stack) {
+            Ok(dropped) => {
+                for property in dropped {
+                    limits.dropped.entry(property).or_default().push(name.clone());
+                }
+                out.push(rule);
+            }
+            Err(why) => limits.refused.push((name, format!("because {why}"))),
+        }
+    }
+    (out, limits)
 }
 
 const BUNDLE: &str = "rules.ndjson";

@@ -1,5 +1,6 @@
 //! Revisions of a pack, read by running `git`; nothing is checked out.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,7 +41,7 @@ impl Repository {
                 } else {
                     "this is no git repository".to_owned()
                 },
-                Some("`rulepack diff` compares revisions of a repository"),
+                Some("revisions are those of a repository: `git init` makes one"),
             )
         })?;
         let mut lines = inside.lines();
@@ -87,7 +88,7 @@ impl Repository {
             run(&self.root, &["rev-parse", "--verify", "--quiet", &format!("{c}^{{commit}}")]).is_ok()
         });
         let Some(branch) = known else {
-            return Err(error("the default branch is not known", Some("name a revision: rulepack diff REV")));
+            return Err(error("the default branch is not known", Some("name a revision")));
         };
         match run(&self.root, &["merge-base", &branch, "HEAD"]) {
             Ok(id) => {
@@ -102,6 +103,21 @@ impl Repository {
             )),
             Err(_) => Err(error(format!("the working tree and `{branch}` have no common commit"), None)),
         }
+    }
+
+    /// The files below a folder that differ from a revision, relative to the folder; files that git does not
+    /// know yet among them.
+    pub fn changed(&self, since: &Revision, folder: &Path) -> Result<BTreeSet<String>, GitError> {
+        let asked: [&[&str]; 2] = [
+            &["diff", "--relative", "--name-only", "--no-renames", "-z", since.id.as_str(), "--"],
+            &["ls-files", "--others", "--exclude-standard", "-z"],
+        ];
+        let mut out = BTreeSet::new();
+        for args in asked {
+            let listing = run(folder, args).map_err(|why| error(format!("git: {why}"), None))?;
+            out.extend(listing.split('\0').filter(|p| !p.is_empty()).map(str::to_owned));
+        }
+        Ok(out)
     }
 
     /// Earlier texts of a file (its path relative to the pack), the newest first, each once; across renames.

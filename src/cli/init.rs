@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Writes rulepack.toml and the folders. With `--with aws-iam` the bundled pack of AWS IAM rules comes
 /// along, with tests and fixtures. A folder of rules, or a tree of elastic/detection-rules with its
-/// settings, is recognised and taken as it is. Files that exist are never overwritten.
+/// settings, is recognised and taken as it is; an export of Kibana (NDJSON) gets a pack round it, ready for
+/// `rulepack import`. Files that exist are never overwritten.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack init\n  rulepack init --with aws-iam && rulepack ci")]
 pub struct InitArgs {
@@ -49,6 +50,9 @@ pub fn run(args: InitArgs, terminal: &mut Terminal) -> Exit {
     let name = args.name.unwrap_or_else(|| name_of(dir, with));
     if !with && let Some(adopted) = adopt::recognise(dir, &name) {
         return adopted_pack(dir, &name, &adopted, terminal);
+    }
+    if !with && let Some(export) = adopt::recognise_export(dir, &name) {
+        return pack_for_export(dir, &name, &export, terminal);
     }
     let config =
         bundled::CONFIG.replacen(&format!("name = \"{}\"", bundled::NAME), &format!("name = \"{name}\""), 1);
@@ -109,6 +113,26 @@ fn adopted_pack(dir: &Path, name: &str, adopted: &adopt::Adopted, terminal: &mut
     if !terminal.quiet {
         terminal.line("    rulepack validate              what rulepack has to say about them");
         terminal.line("    rulepack validate --baseline   make that known, so that only new findings fail");
+    }
+    Exit::Fine
+}
+
+/// Sets up an empty pack beside an export of Kibana.
+fn pack_for_export(dir: &Path, name: &str, export: &adopt::FoundExport, terminal: &mut Terminal) -> Exit {
+    let keep = Path::new("rules-toml").join(".gitkeep");
+    for (path, text) in [(Path::new(CONFIG), export.config.as_str()), (keep.as_path(), "")] {
+        if let Err(why) = files::write(&dir.join(path), text.as_bytes()) {
+            terminal.note(&format!("error: {}: {why}", path.display()));
+            return Exit::Findings;
+        }
+    }
+    if !terminal.quiet {
+        export.taken.iter().for_each(|t| terminal.line(&format!("found        {t}")));
+        terminal.line("");
+    }
+    terminal.line(&format!("ok: pack {name} is set up beside an export of Kibana, {CONFIG} written"));
+    if !terminal.quiet {
+        terminal.line(&format!("    rulepack import {}", export.file));
     }
     Exit::Fine
 }

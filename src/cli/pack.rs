@@ -1,6 +1,7 @@
 //! What all verbs about rules share: which pack, which rules of it, and its findings.
 
 use super::Exit;
+use super::git::{GitError, Repository};
 use super::terminal::Terminal;
 use crate::diag::Severity;
 use crate::pack::{CompiledRule, Pack, RuleFile};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Which rules.
 #[derive(Args, Clone, Default)]
 pub struct Selection {
-    /// Rules: names, paths, globs, rule ids, tag:… or severity:… (default: all)
+    /// Rules: names, paths, globs, rule ids, tag:…, severity:… or changed[:REV] (default: all)
     #[arg(value_name = "RULE")]
     pub positional: Vec<String>,
     #[command(flatten)]
@@ -21,7 +22,7 @@ pub struct Selection {
 /// Which rules, for verbs whose positional arguments are events.
 #[derive(Args, Clone, Default)]
 pub struct RulesFlag {
-    /// Rules: names, paths, globs, rule ids, tag:… or severity:…; or a folder of rules outside the pack
+    /// Rules: names, paths, globs, rule ids, tag:…, severity:… or changed[:REV]; or a folder of rules outside the pack
     #[arg(short, long = "rules", value_name = "SEL")]
     pub rules: Vec<String>,
 }
@@ -128,8 +129,13 @@ pub fn open_any(selectors: &[String], terminal: &mut Terminal) -> Result<Opened,
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let root = Pack::find(&here);
     let mut wanted = Vec::new();
+    let mut revisions: Vec<&str> = Vec::new();
     let mut outside: Option<PathBuf> = None;
     for selector in selectors {
+        if let Some(revision) = changed_since(selector) {
+            revisions.push(revision);
+            continue;
+        }
         let path = Path::new(selector);
         let is_rules = path.is_dir() || (path.is_file() && path.extension().is_some_and(|e| e == "toml"));
         if !is_rules {
@@ -172,12 +178,63 @@ pub fn open_any(selectors: &[String], terminal: &mut Terminal) -> Result<Opened,
     // the whole pack's rules folder is no restriction
     let rules_folder = pack.config.rules.clone();
     wanted.retain(|w| !w.is_empty() && *w != rules_folder && *w != ".");
+    for revision in revisions {
+        match changed(&pack, revision) {
+            Ok(names) if names.is_empty() => {
+                let since = if revision.is_empty() {
+                    "the default branch".to_owned()
+                } else {
+                    format!("`{revision}`")
+                };
+                terminal.note(&format!("error: `changed` selects no rule: none has changed since {since}"));
+                terminal.note("failed: nothing was selected");
+                return Err(Exit::Usage);
+            }
+            Ok(names) => wanted.extend(names),
+            Err(e) => {
+                terminal.note(&format!("error: `changed`: {}", e.message));
+                if let Some(help) = &e.help {
+                    terminal.note(&format!("help: {help}"));
+                }
+                return Err(Exit::Usage);
+            }
+        }
+    }
     if let Err(found) = pack.select(&wanted) {
         found.iter().for_each(|d| terminal.complain(d));
         terminal.note("failed: nothing was selected");
         return Err(Exit::Usage);
     }
     Ok(Opened { pack, selectors: wanted, outside: outside.is_some() })
+}
+
+/// The revision of the selector `changed[:REV]`, empty for where the branch began.
+fn changed_since(selector: &str) -> Option<&str> {
+    match selector.strip_prefix("changed")? {
+        "" => Some(""),
+        rest => rest.strip_prefix(':'),
+    }
+}
+
+/// The rules whose file, test or exceptions differ from those of a revision, as selectors. Files that git does
+/// not know yet count; rules that are gone do not.
+fn changed(pack: &Pack, revision: &str) -> Result<Vec<String>, GitError> {
+    let repository = Repository::around(&pack.root)?;
+    let base = if revision.is_empty() { repository.merge_base()? } else { repository.revision(revision)? };
+    let paths = repository.changed(&base, &pack.root)?;
+    let tests = format!("{}/", pack.config.tests.trim_end_matches('/'));
+    let is_exceptions = |path: &String| pack.exceptions.files.iter().any(|f| f.source.name() == *path);
+    let of_exceptions: Vec<&String> = paths.iter().filter(|p| is_exceptions(p)).collect();
+    let has_changed = |file: &&RuleFile| {
+        let has = |path: &str| paths.contains(path);
+        has(&file.file)
+            || has(&format!("{tests}{}.toml", file.name))
+            || file.rule.as_ref().is_some_and(|rule| {
+                let lists = pack.exceptions.lists_of(rule);
+                lists.iter().any(|(f, _)| of_exceptions.iter().any(|p| *p == f.source.name()))
+            })
+    };
+    Ok(pack.files.iter().filter(has_changed).map(|f| globset::escape(&f.name)).collect())
 }
 
 /// A path below a folder, relative to it; `None` for one outside.

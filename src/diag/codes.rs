@@ -180,6 +180,24 @@ codes! {
     RP1403 1403 Warning "exception that leaves no alert";
     RP1501 1501 Warning "allowance without a finding";
     RP1502 1502 Error "allowance without a reason or a known code";
+    RP1601 1601 Warning "risk score outside its severity";
+    RP1602 1602 Warning "look-back shorter than the interval";
+    RP1603 1603 Note "rule without a timestamp override";
+    RP1604 1604 Warning "rule without index patterns";
+    RP1605 1605 Warning "tag or field that is there twice";
+    RP1606 1606 Warning "tactic with two entries";
+    RP1607 1607 Warning "rule of the same logic";
+    RP1608 1608 Warning "version in a rule file";
+    RP1609 1609 Warning "more alerts than Kibana writes";
+    RP1610 1610 Note "rule of Elastic under its own id";
+    RP1611 1611 Warning "building block on the schedule of a rule";
+    RP1612 1612 Warning "half of a timeline";
+    RP1613 1613 Warning "button of a guide out of place";
+    RP1614 1614 Warning "integration that gives none of the data";
+    RP1615 1615 Warning "convention of the pack";
+    RP1616 1616 Warning "deprecation that says too little";
+    RP1617 1617 Note "interval that is short for the maxspan";
+    RP1618 1618 Warning "alerts grouped by a field that no event has";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

@@ -5,10 +5,12 @@ mod files;
 mod integrations;
 pub mod opensearch;
 mod setup;
+mod stack;
 mod whitespace;
 
 pub use buttons::restore as restore_buttons;
 pub use files::{Check, Generated, Stale, check, generate, generate_adjusted};
+pub use stack::for_stack;
 
 use crate::diag::{Code, Diagnostic};
 use crate::lang::rule::{Rule, RuleType, Structure};

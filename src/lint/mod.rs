@@ -3,9 +3,15 @@
 
 mod allow;
 mod baseline;
+mod conventions;
+mod duplicates;
 mod exceptions;
+mod fields;
+mod schedule;
 mod secrets;
 mod sequence;
+#[cfg(test)]
+mod tests;
 
 pub use baseline::{Baseline, Compared, DEFAULT as DEFAULT_BASELINE, fingerprint};
 
@@ -161,6 +167,12 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
         );
     }
     found.extend(rules.iter().flat_map(sequence::lints));
+    found.extend(rules.iter().flat_map(schedule::lints));
+    found.extend(rules.iter().flat_map(|r| fields::lints(r, &pack.config)));
+    if let Some(wanted) = &pack.config.conventions {
+        found.extend(rules.iter().flat_map(|r| conventions::lints(&r.rule, wanted)));
+    }
+    found.extend(duplicates::logic(pack, &rules));
     found.extend(exceptions::findings(&pack.exceptions.files, now));
     found.extend(untested(pack, &rules, selection));
     found.extend(secrets::check(pack, selection));
@@ -168,6 +180,7 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
     crate::diag::sort(&mut found);
     found.extend(without_catalogue(pack, &rules));
     found.extend(not_supported(&rules));
+    found.extend(duplicates::prebuilt(&rules));
     let level = |mut d: Diagnostic| {
         let path = d.source.as_ref().map_or("", |s| s.name()).to_owned();
         d.severity = pack.config.level(d.code, d.severity, &path)?;

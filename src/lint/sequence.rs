@@ -20,7 +20,10 @@ pub(super) fn lints(compiled: &CompiledRule) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if let Body::Sequence(sequence) = &query.body {
         match sequence.maxspan {
-            Some(maxspan) => found.extend(window(compiled, maxspan.nanos(), maxspan.at.0)),
+            Some(maxspan) => {
+                found.extend(window(compiled, maxspan.nanos(), maxspan.at.0));
+                found.extend(rereads(compiled, maxspan.nanos(), maxspan.at.0));
+            }
             None => found.push(
                 Diagnostic::new(Code::RP1102, "this sequence has no `maxspan`")
                     .at(sequence.at.0, "events of any distance are joined, within the look-back of a run")
@@ -58,6 +61,26 @@ fn window(compiled: &CompiledRule, maxspan: i128, at: Span) -> Option<Diagnostic
     };
     let enough = length(maxspan + every);
     Some(d.help(format!("`from = \"now-{enough}\"` holds all of them; more, if events come late")))
+}
+
+/// The longest `maxspan` for which any interval is fine, in nanoseconds.
+const SHORT: i128 = 300_000_000_000;
+
+/// An interval far below `maxspan` reads every event many times over.
+fn rereads(compiled: &CompiledRule, maxspan: i128, at: Span) -> Option<Diagnostic> {
+    let every = interval(compiled.rule.interval())?;
+    if maxspan <= SHORT || every <= 0 || every >= maxspan / 2 {
+        return None;
+    }
+    let d = Diagnostic::new(
+        Code::RP1617,
+        format!("every event is read about {} times", (maxspan + every) / every),
+    );
+    let half = length((maxspan / 2 / SHORT * SHORT).max(SHORT));
+    Some(
+        d.at(at, format!("runs every {} look back by this span", length(every)))
+            .help(format!("`interval = \"{half}\"` finds the same with fewer reads, a little later")),
+    )
 }
 
 /// Pipes cut what a run finds before there are alerts.

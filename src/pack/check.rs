@@ -156,11 +156,15 @@ impl Check<'_> {
             // the rule detects what it detects; only its label is out of date
             let mut d = Diagnostic::new(Code::RP0603, format!("`{id}` is {} in ATT&CK", known.status))
                 .severity(crate::diag::Severity::Warning);
-            if let Some(next) = known.replaced_by {
-                let name = Attack::get().entry(next).map_or("", |e| e.name);
-                d = d.help(format!("`{next}` ({name}) takes its place"));
+            let next = known.replaced_by.and_then(|next| Attack::get().entry(next));
+            if let Some(next) = next {
+                d = d.help(format!("`{}` ({}) takes its place", next.id, next.name));
             }
-            self.at(&pointer, "", d);
+            match next.filter(|n| n.kind == kind && n.status == "active") {
+                // its name and its page follow, as those of any id
+                Some(next) => self.mend(&pointer, next.id, Safety::Safe, d),
+                None => self.at(&pointer, "", d),
+            }
             return None;
         }
         if let Some(name) = text("name")

@@ -1,5 +1,6 @@
 //! `rulepack.toml`: the configuration of a pack, checked against its schema, with every value's place.
 
+use super::Conventions;
 use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
 use crate::lang::rule::{Document, Structure};
 use crate::schema::{Fields, Layer, Version, aws_cloudtrail, parse_catalogue};
@@ -20,15 +21,6 @@ pub enum Ids {
     Uuid,
     /// Any text.
     Any,
-}
-
-/// Where versions of rules come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionSource {
-    /// Counted up by `deploy` when the content changed.
-    Deploy,
-    /// `rulepack.lock`.
-    Lock,
 }
 
 /// Which fields the data behind an index pattern has.
@@ -128,8 +120,6 @@ pub struct Config {
     pub stacks: Vec<Version>,
     /// What a rule id may be.
     pub ids: Ids,
-    /// Where versions come from.
-    pub version: VersionSource,
     /// Folder of the generated files, if they are kept.
     pub generate_dir: Option<String>,
     /// Whether `rules.ndjson` is generated too.
@@ -148,6 +138,8 @@ pub struct Config {
     pub tests_required_from: Option<String>,
     /// Account ids that may stand in rules and fixtures.
     pub accounts: Vec<String>,
+    /// What the pack has agreed on beside what the checks say.
+    pub conventions: Option<Conventions>,
     /// Levels of findings, in the order of the file.
     pub levels: Vec<LevelRule>,
     /// What OpenSearch's monitors are made for.
@@ -169,7 +161,6 @@ impl Config {
             exceptions: "exceptions".to_owned(),
             stacks: vec![Version(9, 5, 0)],
             ids: Ids::Any,
-            version: VersionSource::Deploy,
             generate_dir: None,
             bundle: false,
             docs: false,
@@ -178,6 +169,7 @@ impl Config {
             catalogues: builtin_catalogues(),
             baseline: None,
             tests_required_from: None,
+            conventions: None,
             accounts: Vec::new(),
             levels: Vec::new(),
             opensearch: super::OpenSearch::default(),
@@ -316,12 +308,15 @@ impl Reader<'_> {
         (config.bundle, config.docs) = (yes("/generate/bundle"), yes("/generate/docs"));
         config.ids = if self.text("/pack/ids") == Some("any") { Ids::Any } else { Ids::Uuid };
         if self.text("/pack/version") == Some("lock") {
-            config.version = VersionSource::Lock;
+            let d = Diagnostic::new(Code::RP9001, "versions from a `rulepack.lock` are not supported yet")
+                .help("`version = \"deploy\"` counts the version up from the live one");
+            self.report("/pack/version", d, "");
         }
         let accounts = self.document.json().pointer("/lint/accounts").and_then(Value::as_array);
         config.accounts =
             accounts.into_iter().flatten().filter_map(|a| Some(a.as_str()?.to_owned())).collect();
         config.tests_required_from = self.text("/lint/tests_required_from").map(str::to_owned);
+        config.conventions = self.document.json().pointer("/lint/conventions").map(Conventions::of);
         config.unknown = match self.text("/schemas/unknown") {
             Some("error") => Severity::Error,
             Some("warning") => Severity::Warning,

@@ -20,13 +20,16 @@ pub(crate) struct Entry {
 /// A relative path with `/` that stays below where it starts, in its simplest form; `None` for an
 /// absolute one, and where `..` would leave.
 pub(crate) fn inside(path: &str) -> Option<String> {
-    if path.starts_with(['/', '\\']) {
+    // a path is the same on every system: what was written on Windows is read elsewhere, and the other way round
+    let path = path.replace('\\', "/");
+    let drive = path.as_bytes().get(1) == Some(&b':');
+    if path.starts_with('/') || drive {
         return None;
     }
-    let mut parts: Vec<&str> = Vec::new();
-    for component in Path::new(path).components() {
+    let mut parts: Vec<String> = Vec::new();
+    for component in Path::new(&path).components() {
         match component {
-            Component::Normal(part) => parts.push(part.to_str()?),
+            Component::Normal(part) => parts.push(part.to_str()?.to_owned()),
             Component::CurDir => {}
             Component::ParentDir => {
                 parts.pop()?;

@@ -1,4 +1,5 @@
-//! Selectors: a name, a path, a pattern, a rule id, `tag:…` or `severity:…`; several add up.
+//! Selectors: a name, a path, a pattern, a rule id, `tag:…` or `severity:…`; several add up. `changed[:REV]`
+//! asks git, so the command line makes names of it.
 
 use super::{Pack, RuleFile};
 use crate::diag::{Code, Diagnostic, did_you_mean};
@@ -49,10 +50,6 @@ impl Pack {
         }
         if let Some(severity) = selector.strip_prefix("severity:") {
             return Ok(Box::new(move |f| f.rule.as_ref().is_some_and(|r| r.severity() == severity)));
-        }
-        if selector == "changed" || selector.starts_with("changed:") {
-            let d = Diagnostic::new(Code::RP9001, "the selector `changed` is not supported yet");
-            return Err(Box::new(d));
         }
         let path = selector.replace('\\', "/");
         let path = path.strip_prefix("./").unwrap_or(&path).trim_end_matches('/').to_owned();

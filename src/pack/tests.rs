@@ -87,7 +87,6 @@ fn selectors_are_names_paths_patterns_ids_tags_and_severities() {
     assert_eq!(nothing("three").help.as_deref(), Some("did you mean `okta/three`?"));
     assert_eq!(nothing("tag:Other: tga").help.as_deref(), Some("did you mean `tag:Other: tag`?"));
     assert_eq!(nothing("aw").code, Code::RP0707);
-    assert_eq!(nothing("changed:main").code, Code::RP9001);
     assert_eq!(nothing("a[").code, Code::RP0707);
 }
 

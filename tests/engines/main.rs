@@ -94,8 +94,9 @@ fn write_answers(sets: &[set::Set], recorded: &Recorded) {
     let mut files: BTreeMap<PathBuf, toml_edit::DocumentMut> = BTreeMap::new();
     for set in sets {
         let path = set::folder().join(&set.file);
-        let document =
-            files.entry(path.clone()).or_insert_with(|| std::fs::read_to_string(&path).unwrap().parse().unwrap());
+        let document = files
+            .entry(path.clone())
+            .or_insert_with(|| std::fs::read_to_string(&path).unwrap().parse().unwrap());
         let tables = document["set"].as_array_of_tables_mut().unwrap();
         let table = tables.iter_mut().find(|t| t["name"].as_str() == Some(&set.name)).unwrap();
         let index = interpreter::Index::new(&set.properties(), &set.documents());

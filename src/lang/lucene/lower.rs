@@ -59,10 +59,7 @@ pub fn lower(
     let mut lowering = Lowering { checker, text, defaults, fields, all: None, leaves: 0 };
     // words of which the analyzer leaves nothing ask for nothing, and that is what they find
     let nothing = Pred::Const(false);
-    let pred = query
-        .root
-        .as_ref()
-        .map_or(Pred::Const(true), |g| lowering.group(g, None).unwrap_or(nothing));
+    let pred = query.root.as_ref().map_or(Pred::Const(true), |g| lowering.group(g, None).unwrap_or(nothing));
     let mut diagnostics = lowering.checker.diagnostics;
     if lowering.leaves > MAX_LEAVES {
         diagnostics.push(Diagnostic::new(
