@@ -237,10 +237,6 @@ pub fn look(
     terminal: &mut Terminal,
 ) -> Result<Looked, Exit> {
     let config = &opened.pack.config;
-    let connection = match Connection::open(target, config, &opened.pack.root) {
-        Ok(connection) => connection,
-        Err((d, exit)) => return Err(refuse(&d, exit, terminal)),
-    };
     let mut wanted = kibana::wanted(rules, config, target);
     if wanted.is_empty() {
         terminal.note(&format!("error: the target `{}` selects none of these rules", target.name));
@@ -248,6 +244,18 @@ pub fn look(
     }
     let (lists, mut found) =
         exceptions::wanted(rules, &opened.pack.exceptions, &config.name, target, &mut wanted);
+    let complain = |found: &[Diagnostic], terminal: &mut Terminal| {
+        found.iter().for_each(|d| terminal.complain(d));
+        terminal.note(&format!("failed: {}, so nothing was written", count(found.len(), "error")));
+    };
+    if !found.is_empty() {
+        complain(&found, terminal);
+        return Err(Exit::Findings);
+    }
+    let connection = match Connection::open(target, config, &opened.pack.root) {
+        Ok(connection) => connection,
+        Err((d, exit)) => return Err(refuse(&d, exit, terminal)),
+    };
     let rescue = Place::new(&opened.pack.root, target);
     let mut settings = Settings::new(&config.name, target);
     settings.prune = prune;
@@ -273,8 +281,7 @@ pub fn look(
     };
     let (live, live_lists) = read(terminal)?;
     if !found.is_empty() {
-        found.iter().for_each(|d| terminal.complain(d));
-        terminal.note(&format!("failed: {}, so nothing was written", count(found.len(), "error")));
+        complain(&found, terminal);
         return Err(Exit::Remote);
     }
     let plan = kibana::plan(&wanted, &live, &settings, opened.is_whole());

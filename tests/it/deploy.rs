@@ -375,6 +375,23 @@ fn a_list_that_kibana_refuses_keeps_its_rules_back_and_is_told() {
 }
 
 #[test]
+fn a_list_of_one_rule_alone_is_refused_for_two_before_anything_is_read() {
+    let lab = Lab::new("");
+    for id in ["a", "b"] {
+        lab.write(&format!("rules-toml/{id}.toml"), &rule(id, ""));
+    }
+    let head = "[metadata]\nrule_ids = [\"a\", \"b\"]\n";
+    let text = exceptions(head, "l", &[("one", "field = \"user.name\", type = \"exists\"")]);
+    for (kind, code) in [("rule_default", "RP0911"), ("endpoint", "RP9001")] {
+        lab.write("exceptions/l.toml", &text.replace("\"detection\"", &format!("\"{kind}\"")));
+        let (exit, said) = lab.run(&["deploy", "--target", "prod", "--yes"]);
+        assert_eq!(exit, 1, "{said}");
+        assert!(said.contains(&format!("error[{code}]")), "{said}");
+    }
+    assert!(lab.fake.requests().is_empty());
+}
+
+#[test]
 fn a_value_list_that_is_nowhere_stops_the_deploy() {
     let lab = Lab::new("");
     lab.write("rules-toml/a.toml", &rule("a", ""));
