@@ -185,7 +185,8 @@ fn parse_iso(text: &str, round: Round, clock: &Clock) -> Option<Nanos> {
     }
     // a missing month or day is the first one at both ends, only a missing time is filled to its last instant
     let (month, day) = (month.unwrap_or(1), day.unwrap_or(1));
-    let date = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    let date =
+        Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
     let part = |v: Option<i32>, most: i8| match v {
         Some(v) => i8::try_from(v).ok(),
         None => Some(if up { most } else { 0 }),

@@ -11,6 +11,7 @@
     reason = "a test may panic, and clippy takes its helpers for code"
 )]
 
+mod fuzz;
 #[path = "../it/scenarios/interpreter.rs"]
 mod interpreter;
 mod node;
@@ -88,14 +89,46 @@ fn every_scenario_holds_on_the_engines() {
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+#[ignore = "needs engines: tests/engines/run"]
+fn generated_queries_are_answered_alike() {
+    let number = |name: &str, default: u64| -> u64 {
+        std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    };
+    let (seed, pairs) = (number("SEED", 1), number("PAIRS", 500));
+    let mut differing = 0;
+    for node in engines() {
+        let report = fuzz::run(&node, seed, pairs as usize);
+        println!(
+            "\n{} {}: seed {seed}, {} pairs ({} refused by the engine, {} beyond the interpreter; {} more could not be \
+             put to it), {} differ in {} ways",
+            node.name,
+            node.version,
+            report.pairs,
+            report.refused,
+            report.unsupported,
+            report.not_there,
+            report.differing,
+            report.differences.len()
+        );
+        for (kind, d) in &report.differences {
+            println!("  [{kind}] {}\n    mapping     {}\n    document    {}", d.query, d.mapping, d.document);
+            println!("    interpreter {}\n    engine      {}", d.interpreter, d.engine);
+        }
+        differing += report.differing;
+    }
+    assert_eq!(differing, 0, "interpreter and engines differ");
+}
+
 /// Writes the answers of engines into the scenario files; a query that no engine can be asked keeps what the
 /// interpreter says.
 fn write_answers(sets: &[set::Set], recorded: &Recorded) {
     let mut files: BTreeMap<PathBuf, toml_edit::DocumentMut> = BTreeMap::new();
     for set in sets {
         let path = set::folder().join(&set.file);
-        let document =
-            files.entry(path.clone()).or_insert_with(|| std::fs::read_to_string(&path).unwrap().parse().unwrap());
+        let document = files
+            .entry(path.clone())
+            .or_insert_with(|| std::fs::read_to_string(&path).unwrap().parse().unwrap());
         let tables = document["set"].as_array_of_tables_mut().unwrap();
         let table = tables.iter_mut().find(|t| t["name"].as_str() == Some(&set.name)).unwrap();
         let index = interpreter::Index::new(&set.properties(), &set.documents());

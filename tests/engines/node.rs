@@ -40,8 +40,7 @@ impl Node {
         let (name, url) = given.split_once('=').expect("NAME=URL");
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().unwrap();
-        let family =
-            if name.starts_with("opensearch") { Family::OpenSearch } else { Family::Elasticsearch };
+        let family = if name.starts_with("opensearch") { Family::OpenSearch } else { Family::Elasticsearch };
         let mut node = Node {
             name: name.to_owned(),
             family,
@@ -89,7 +88,11 @@ impl Node {
             "mappings": { "properties": own }
         });
         if let Err(why) = self.call("PUT", &format!("/{name}"), Some(body.to_string())) {
-            let missing = ["No handler for type", "does not exist. It might have been created", "unsupported parameters"];
+            let missing = [
+                "No handler for type",
+                "does not exist. It might have been created",
+                "unsupported parameters",
+            ];
             assert!(missing.iter().any(|m| why.contains(m)), "{why}");
             return None;
         }
@@ -104,7 +107,8 @@ impl Node {
             println!("  {}: rejects a document, so the set is left out: {bad}", self.name);
             return None;
         }
-        let fields = rulepack::schema::parse_mapping(&json!({ "properties": properties }).to_string()).unwrap();
+        let fields =
+            rulepack::schema::parse_mapping(&json!({ "properties": properties }).to_string()).unwrap();
         let layer = rulepack::schema::Layer {
             fields: std::sync::Arc::new(fields),
             version: None,
@@ -170,7 +174,9 @@ impl Index<'_> {
                 // one that cannot be parsed spoils the request
                 Err(_) => answers.extend(bodies.into_iter().map(|body| {
                     let path = format!("/{}/_search", self.name);
-                    self.node.call("POST", &path, Some(body)).unwrap_or_else(|why| json!({ "error": { "reason": why } }))
+                    self.node
+                        .call("POST", &path, Some(body))
+                        .unwrap_or_else(|why| json!({ "error": { "reason": why } }))
                 })),
             }
         }
@@ -193,6 +199,8 @@ impl Index<'_> {
         let query = query.replacen("FROM docs", &format!("FROM {}", self.name), 1);
         let body = json!({ "query": query }).to_string();
         Asked::Answered(match self.node.call("POST", "/_query", Some(body)) {
+            // the plugin is not there
+            Err(why) if why.contains("Incorrect HTTP method for uri [/_query]") => return Asked::NotThere,
             Err(why) => Outcome::Refused(why),
             Ok(table) => {
                 let columns = table["columns"].as_array().cloned().unwrap_or_default();
@@ -225,8 +233,7 @@ fn compile(language: Language, text: &str, schema: &Schema) -> Sent {
             }
             let Some(query) = parsed.query else { return Sent::Refused("no query".to_owned()) };
             let fields = (language == Language::Kql).then_some(&fields);
-            let options =
-                kql::DslOptions { fields, time_zone: Some(dsl::ZONE), dialect: Dialect::Elastic };
+            let options = kql::DslOptions { fields, time_zone: Some(dsl::ZONE), dialect: Dialect::Elastic };
             match kql::compile(&query, &options) {
                 Ok(made) => Sent::Search(made),
                 Err(found) => Sent::Refused(refusal(&found).unwrap_or_default()),
@@ -247,8 +254,7 @@ fn compile(language: Language, text: &str, schema: &Schema) -> Sent {
             }
         }
         Language::Eql => {
-            let analysis =
-                lang::analyze(lang::Language::Eql, text, schema, &interpreter::settings(language));
+            let analysis = lang::analyze(lang::Language::Eql, text, schema, &interpreter::settings(language));
             // there is no EQL server to ask whether the refusal is right
             if analysis.has_errors() || !analysis.pipes.is_empty() {
                 return Sent::Nothing;

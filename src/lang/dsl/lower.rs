@@ -357,7 +357,9 @@ impl Lowering<'_> {
                     _ => false,
                 };
                 if let Some(bad_bound) = bounds.into_iter().find(number) {
-                    return Err(bad(format!("`{bad_bound}` is no date of the format that the range asks for")));
+                    return Err(bad(format!(
+                        "`{bad_bound}` is no date of the format that the range asks for"
+                    )));
                 }
             }
             Some(other) => {

@@ -22,14 +22,8 @@ pub enum Language {
 }
 
 impl Language {
-    pub const ALL: [Language; 6] = [
-        Language::Kql,
-        Language::KqlPlain,
-        Language::Lucene,
-        Language::Eql,
-        Language::Dsl,
-        Language::Esql,
-    ];
+    pub const ALL: [Language; 6] =
+        [Language::Kql, Language::KqlPlain, Language::Lucene, Language::Eql, Language::Dsl, Language::Esql];
 
     /// The folder below `tests/scenarios`.
     pub fn folder(self) -> &'static str {
