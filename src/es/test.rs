@@ -187,6 +187,12 @@ impl Prepare<'_> {
                     texts.dedup();
                     return Ok(Test::OneOf(texts));
                 }
+                if kind.is_integer() {
+                    // unlike a single term, one that the type cannot hold is refused
+                    for v in values {
+                        self.int_bound(&(v.clone(), true), true)?;
+                    }
+                }
                 values.iter().map(|v| self.term(v, *case)).collect::<Result<_, _>>().map(any)
             }
             Op::Match(value) if kind.is_text() => {
@@ -256,8 +262,9 @@ impl Prepare<'_> {
             return self.null();
         }
         let text = value.text();
-        let has_case = self.is_string() || self.ty.kind.is_text() || self.ty.kind.is_object();
-        if case == Case::Insensitive && !has_case && self.ty.kind != Kind::Version {
+        let kind = self.ty.kind;
+        let of_terms = self.is_string() || matches!(kind, Kind::Boolean | Kind::Version);
+        if case == Case::Insensitive && !of_terms && !kind.is_text() && !kind.is_object() {
             return reject(
                 Code::RP0302,
                 format!("a field of type `{}` knows no comparison without case", self.ty.kind),
@@ -301,6 +308,7 @@ impl Prepare<'_> {
                 Some(ip) => Ok(Test::Ips(ip, ip)),
                 None => self.misfit(value, "an IP address"),
             },
+            Kind::Version if !matches!(value, Literal::Str(_)) => self.misfit(value, "the text of a version"),
             Kind::Version => {
                 let bound = Some((text.as_ref().into(), true));
                 Ok(Test::Versions(bound.clone(), bound))
@@ -363,6 +371,12 @@ impl Prepare<'_> {
                     "below a flattened field only a prefix such as `abc*` works as a pattern",
                 ),
             },
+            // patterns of a query string have versions for their prefix only
+            Kind::Version
+                if query_string && !matches!(pattern.parts(), [Part::Text(_), Part::Any] | [Part::Any]) =>
+            {
+                self.no_pattern("a wildcard inside a query string")
+            }
             Kind::Keyword | Kind::Wildcard | Kind::Flattened | Kind::Version => {
                 Ok(Test::Wildcard(if self.ty.lowercase { pattern.lowercased() } else { pattern.clone() }))
             }
@@ -410,7 +424,14 @@ impl Prepare<'_> {
             ),
             Kind::Flattened => Ok(Test::StringRange(text(lower), text(upper))),
             Kind::Text | Kind::MatchOnlyText => Ok(token(Test::StringRange(text(lower), text(upper)))),
-            Kind::Version => Ok(Test::Versions(text(lower), text(upper))),
+            Kind::Version => {
+                for (value, _) in [lower, upper].into_iter().flatten() {
+                    if !matches!(value, Literal::Str(_)) {
+                        return self.misfit(value, "the text of a version");
+                    }
+                }
+                Ok(Test::Versions(text(lower), text(upper)))
+            }
             Kind::Boolean => {
                 let mut allowed = (true, true);
                 if let Some((v, inclusive)) = lower {

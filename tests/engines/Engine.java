@@ -55,12 +55,15 @@ public final class Engine {
             case "elasticsearch-8", "elasticsearch-9" -> {
                 List<String> settings = new ArrayList<>(common);
                 settings.add("xpack.security.enabled: false");
-                yield new Kind("elasticsearch", "bin/elasticsearch", List.of(
-                        new Plugin("x-pack-mapper-version", "org.elasticsearch.xpack.versionfield.VersionFieldPlugin",
-                                "x-pack-core"),
-                        new Plugin("x-pack-kql", "org.elasticsearch.xpack.kql.KqlPlugin", "x-pack-core"),
-                        new Plugin("x-pack-esql", "org.elasticsearch.xpack.esql.plugin.EsqlPlugin",
-                                "x-pack-core")), settings);
+                List<Plugin> plugins = new ArrayList<>();
+                plugins.add(new Plugin("x-pack-mapper-version",
+                        "org.elasticsearch.xpack.versionfield.VersionFieldPlugin", "x-pack-core"));
+                if (name.equals("elasticsearch-8")) {
+                    plugins.add(new Plugin("x-pack-kql", "org.elasticsearch.xpack.kql.KqlPlugin", "x-pack-core"));
+                    plugins.add(new Plugin("x-pack-esql", "org.elasticsearch.xpack.esql.plugin.EsqlPlugin",
+                            "x-pack-core"));
+                }
+                yield new Kind("elasticsearch", "bin/elasticsearch", plugins, settings);
             }
             default -> throw new IllegalArgumentException("there is no engine `" + name + "`");
         };

@@ -11,6 +11,7 @@
     reason = "a test may panic, and clippy takes its helpers for code"
 )]
 
+mod fuzz;
 #[path = "../it/scenarios/interpreter.rs"]
 mod interpreter;
 mod node;
@@ -86,6 +87,37 @@ fn every_scenario_holds_on_the_engines() {
         return;
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "needs engines: tests/engines/run"]
+fn generated_queries_are_answered_alike() {
+    let number = |name: &str, default: u64| -> u64 {
+        std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    };
+    let (seed, pairs) = (number("SEED", 1), number("PAIRS", 500));
+    let mut differing = 0;
+    for node in engines() {
+        let report = fuzz::run(&node, seed, pairs as usize);
+        println!(
+            "\n{} {}: seed {seed}, {} pairs ({} refused by the engine, {} beyond the interpreter; {} more could not be \
+             put to it), {} differ in {} ways",
+            node.name,
+            node.version,
+            report.pairs,
+            report.refused,
+            report.unsupported,
+            report.not_there,
+            report.differing,
+            report.differences.len()
+        );
+        for (kind, d) in &report.differences {
+            println!("  [{kind}] {}\n    mapping     {}\n    document    {}", d.query, d.mapping, d.document);
+            println!("    interpreter {}\n    engine      {}", d.interpreter, d.engine);
+        }
+        differing += report.differing;
+    }
+    assert_eq!(differing, 0, "interpreter and engines differ");
 }
 
 /// Writes the answers of engines into the scenario files; a query that no engine can be asked keeps what the

