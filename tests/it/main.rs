@@ -18,6 +18,7 @@ mod deploy;
 mod diff;
 mod esql_reference;
 mod fake_kibana;
+mod fuzz;
 mod generated_schema;
 mod output;
 mod pack;
