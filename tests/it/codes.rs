@@ -122,8 +122,13 @@ fn query(language: Language, text: &str, mappings: &[&Block], code: &str) -> Tri
         .filter(named)
         .map(|b| Index { name: b.words[2].clone(), schema: Schema::new(mapped(b)) })
         .collect();
-    let settings =
-        Settings { unknown_field: Severity::Error, ecs: Some(stack), indices, ..Settings::default() };
+    let settings = Settings {
+        unknown_field: Severity::Error,
+        ecs: Some(stack),
+        stack: Some(stack),
+        indices,
+        ..Settings::default()
+    };
     let analysis = analyze(language, text, &Schema::new(layers), &settings);
     Tried {
         gives: analysis.diagnostics.iter().any(|d| d.code.to_string() == code),

@@ -19,6 +19,7 @@ mod diff;
 mod esql_reference;
 mod examples;
 mod fake_kibana;
+mod fuzz;
 mod generated_schema;
 mod limits;
 mod opensearch;

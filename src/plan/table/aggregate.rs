@@ -2,6 +2,7 @@
 //! the input, so memory grows with groups, not rows.
 
 use super::run::{EventRef, TableRow};
+use super::tally::Tally;
 use super::{Env, Expr, Slot};
 use crate::func::column::{Aggregate, Failure, order};
 use crate::source::Span;
@@ -111,7 +112,7 @@ enum State {
         n: u64,
     },
     Extreme(Option<Value>),
-    Numbers(Vec<f64>),
+    Numbers(Tally),
     Weighted {
         total: f64,
         weight: f64,
@@ -149,7 +150,7 @@ impl AggregateCall {
             | Aggregate::Percentile
             | Aggregate::MedianAbsoluteDeviation
             | Aggregate::StdDev
-            | Aggregate::Variance => State::Numbers(Vec::new()),
+            | Aggregate::Variance => State::Numbers(Tally::default()),
             Aggregate::WeightedAvg => State::Weighted { total: 0.0, weight: 0.0 },
             Aggregate::Values => State::Values(FxHashSet::default(), Vec::new()),
             Aggregate::Top => {
@@ -199,7 +200,7 @@ impl AggregateCall {
                     self.better(held, v);
                 }
             }
-            State::Numbers(list) => list.extend(values.iter().filter_map(Value::as_f64)),
+            State::Numbers(tally) => values.iter().filter_map(Value::as_f64).for_each(|n| tally.add(n)),
             State::Weighted { total, weight } => {
                 let w = self.args.get(1).map(|e| e.eval(row, env)).unwrap_or_default();
                 if let (Datum::One(v), Datum::One(w)) = (&datum, &w)
@@ -269,7 +270,7 @@ impl AggregateCall {
                 *n += m;
             }
             (State::Extreme(a), State::Extreme(Some(b))) => self.better(a, &b),
-            (State::Numbers(a), State::Numbers(b)) => a.extend(b),
+            (State::Numbers(a), State::Numbers(b)) => a.merge(b),
             (State::Weighted { total, weight }, State::Weighted { total: t, weight: w }) => {
                 *total += t;
                 *weight += w;
@@ -312,8 +313,8 @@ impl AggregateCall {
                 }
             },
             State::Extreme(v) => v.map_or(Datum::Null, Datum::from),
-            State::Numbers(list) => {
-                self.statistic(list, env).map_or(Datum::Null, |d| Value::Double(d).into())
+            State::Numbers(tally) => {
+                self.statistic(&tally, env).map_or(Datum::Null, |d| Value::Double(d).into())
             }
             State::Weighted { weight: 0.0, .. } => Datum::Null,
             State::Weighted { total, weight } => Value::Double(total / weight).into(),
@@ -324,45 +325,21 @@ impl AggregateCall {
         }
     }
 
-    fn statistic(&self, mut list: Vec<f64>, env: &mut Env) -> Option<f64> {
-        if list.is_empty() {
-            return None;
-        }
-        let n = list.len() as f64;
-        list.sort_by(f64::total_cmp);
-        Some(match self.kind {
+    fn statistic(&self, tally: &Tally, env: &mut Env) -> Option<f64> {
+        match self.kind {
             Aggregate::Percentile => {
                 let wanted = match self.args.get(1)?.eval(&[], env) {
                     Datum::One(v) => v.as_f64()?,
                     _ => return None,
                 };
-                if !(0.0..=100.0).contains(&wanted) {
-                    return None;
-                }
-                quantile(&list, wanted / 100.0)?
+                (0.0..=100.0).contains(&wanted).then(|| tally.quantile(wanted / 100.0))?
             }
-            Aggregate::MedianAbsoluteDeviation => {
-                let middle = quantile(&list, 0.5)?;
-                let mut far: Vec<f64> = list.iter().map(|v| (v - middle).abs()).collect();
-                far.sort_by(f64::total_cmp);
-                quantile(&far, 0.5)?
-            }
-            Aggregate::StdDev | Aggregate::Variance => {
-                let mean = list.iter().sum::<f64>() / n;
-                let variance = list.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-                if self.kind == Aggregate::StdDev { variance.sqrt() } else { variance }
-            }
-            _ => quantile(&list, 0.5)?,
-        })
+            Aggregate::MedianAbsoluteDeviation => tally.median_deviation(),
+            Aggregate::StdDev => tally.variance().map(f64::sqrt),
+            Aggregate::Variance => tally.variance(),
+            _ => tally.quantile(0.5),
+        }
     }
-}
-
-/// The value at a share of a sorted list, interpolated.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let at = share * (sorted.len().checked_sub(1)? as f64);
-    let low = sorted.get(at.floor() as usize)?;
-    let high = sorted.get(at.ceil() as usize)?;
-    Some(low + (high - low) * (at - at.floor()))
 }
 
 fn cut(list: &mut Vec<(Value, Value)>, keep: usize, descending: bool) {
@@ -506,6 +483,58 @@ pub(super) fn remember(held: &mut Vec<Arc<EventRef>>, more: &[Arc<EventRef>]) {
     for event in more.iter().take(room) {
         if held.last().is_none_or(|last| !Arc::ptr_eq(last, event)) {
             held.push(Arc::clone(event));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_holds_no_more_however_many_rows_it_has() {
+        let kinds = [
+            Aggregate::Count,
+            Aggregate::CountDistinct,
+            Aggregate::Sum,
+            Aggregate::Avg,
+            Aggregate::Min,
+            Aggregate::Max,
+            Aggregate::Median,
+            Aggregate::StdDev,
+            Aggregate::Values,
+            Aggregate::Present,
+        ];
+        let call = |(i, kind)| AggregateCall {
+            kind,
+            args: vec![Expr::Column(1)],
+            filter: None,
+            ty: ColumnType::Long,
+            out: 2 + i,
+            at: Span::default(),
+        };
+        let aggregation =
+            Aggregation { keys: vec![0], calls: kinds.into_iter().enumerate().map(call).collect() };
+        let mut groups = Groups::default();
+        let mut env = Env::default();
+        for i in 0..20_000i64 {
+            let event = EventRef { id: i.to_string(), time: None, file: "f".into() };
+            let mut cells = vec![Datum::Null; 12];
+            cells[0] = Value::Int(i % 3).into();
+            cells[1] = Value::Int(i % 7).into();
+            groups.feed(&aggregation, &TableRow { cells, events: vec![Arc::new(event)] }, &mut env);
+        }
+        assert_eq!(groups.groups.len(), 3);
+        for group in &groups.groups {
+            assert_eq!(group.events.len(), MAX_EVENTS);
+            for state in &group.states {
+                match state {
+                    State::Distinct(seen) => assert_eq!(seen.len(), 7),
+                    State::Values(seen, list) => assert_eq!((seen.len(), list.len()), (7, 7)),
+                    State::Numbers(tally) => assert_eq!(tally.len(), 7),
+                    _ => {}
+                }
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod laws;
 pub mod load;
 pub mod lookup;
 mod run;
+mod tally;
 
 pub use aggregate::{AggregateCall, Aggregation};
 pub use dissect::{Dissect, DissectError};
