@@ -263,16 +263,17 @@ fn connect(target: &Target, root: &Path, version: Version) -> Result<(OpenSearch
 
 /// Whether the indices have the fields that the monitors read, and have them whole.
 fn fits(wanted: &[Wanted], to: &OpenSearch) -> Result<(), Vec<Diagnostic>> {
-    let mut by_index: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
+    let mut by_index: BTreeMap<(Vec<String>, bool), BTreeSet<String>> = BTreeMap::new();
     for w in wanted {
         let indices = ["/inputs/0/doc_level_input/indices", "/inputs/0/search/indices"]
             .iter()
             .find_map(|p| w.monitor.pointer(p)?.as_array());
         let indices = indices.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-        by_index.entry(indices.collect()).or_default().extend(w.fields.iter().cloned());
+        let stored = w.kind == MonitorKind::DocLevel;
+        by_index.entry((indices.collect(), stored)).or_default().extend(w.fields.iter().cloned());
     }
     let mut found = Vec::new();
-    for (indices, fields) in by_index.into_iter().filter(|(i, _)| !i.is_empty()) {
+    for ((indices, stored), fields) in by_index.into_iter().filter(|((i, _), _)| !i.is_empty()) {
         let fields: Vec<String> = fields.into_iter().collect();
         let shown = indices.join(", ");
         match to.field_types(&indices, &fields) {
@@ -283,18 +284,23 @@ fn fits(wanted: &[Wanted], to: &OpenSearch) -> Result<(), Vec<Diagnostic>> {
                 Diagnostic::new(Code::RP0922, format!("no index is there of {shown}"))
                     .help("`index` in [opensearch] names the indices that the events are in"),
             ),
-            Ok(Some(types)) => found.extend(fields.iter().filter_map(|f| misfit(f, types.get(f), &shown))),
+            Ok(Some(types)) => {
+                found.extend(fields.iter().filter_map(|f| misfit(f, types.get(f), &shown, stored)))
+            }
         }
     }
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
-fn misfit(field: &str, types: Option<&Value>, indices: &str) -> Option<Diagnostic> {
+/// What is wrong with a field. Of searches the report has told that a text is analysed.
+fn misfit(field: &str, types: Option<&Value>, indices: &str, stored: bool) -> Option<Diagnostic> {
+    const WHOLE: [&str; 3] = ["keyword", "constant_keyword", "wildcard"];
     let types: Vec<&str> =
         types.and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k.as_str()).collect();
     let why = match types.as_slice() {
         [] => format!("no index of {indices} has the field `{field}`"),
-        [_] if !types.contains(&"text") => return None,
+        all if all.iter().all(|t| WHOLE.contains(t)) => return None,
+        [one] if *one != "text" || !stored => return None,
         [_] => format!("`{field}` is text in {indices}, so it is matched word by word"),
         several => format!("`{field}` is {} in {indices}, each in some index", several.join(" and ")),
     };
