@@ -24,6 +24,14 @@ use std::time::Instant;
 /// The oldest version whose monitors are known well enough.
 const OLDEST: Version = Version(2, 11, 0);
 
+/// `plugins.alerting.monitor.max_monitors`, unless a cluster sets another.
+const MAX_MONITORS: usize = 1_000;
+
+/// Whether a monitor has triggers.
+fn alerts(live: &opensearch::Live) -> bool {
+    live.monitor.get("triggers").and_then(Value::as_array).is_some_and(|t| !t.is_empty())
+}
+
 /// Runs the command.
 pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut Terminal) -> Exit {
     let config = &opened.pack.config;
@@ -49,7 +57,7 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
         return Exit::Findings;
     }
     let says = |name: &str| rules.iter().any(|r| r.rule.name == name && r.rule.enabled().is_some());
-    let wanted = opensearch::wanted(&made.support, &says, args.canary);
+    let mut wanted = opensearch::wanted(&made.support, &says, args.canary);
     let (to, about) = match connect(target, &opened.pack.root, config.opensearch.version) {
         Ok(connected) => connected,
         Err((d, exit)) => return refuse(&d, exit, terminal),
@@ -64,6 +72,11 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
         Ok(live) => live,
         Err(e) => return refuse(&failed("reading the monitors", &e), Exit::Remote, terminal),
     };
+    if args.canary {
+        // what alerts already goes on alerting
+        wanted
+            .retain(|w| !live.iter().any(|l| alerts(l) && l.mark().is_some_and(|m| m.rule_id == w.rule_id)));
+    }
     let settings = Settings { pack: config.name.clone(), on_drift: target.on_drift, prune: args.prune };
     let whole = opened.is_whole() && !args.canary;
     let changes = opensearch::plan(&wanted, &live, &settings, whole);
@@ -103,6 +116,15 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
             format!("{} to delete, and `max_prune` allows {limit}", count(deletes, "monitor")),
         )
         .help("look whether the right pack and target were named; then raise `max_prune`");
+        return refuse(&d, Exit::Usage, terminal);
+    }
+    let more = number(&changes, "create");
+    if live.len() + more > MAX_MONITORS {
+        let message =
+            format!("{more} more monitors would be more than the {MAX_MONITORS} that a cluster takes");
+        let d = Diagnostic::new(Code::RP0921, message)
+            .note(format!("there are {}", live.len()))
+            .help("`select` of the target chooses among the rules");
         return refuse(&d, Exit::Usage, terminal);
     }
     let writes = changes.iter().any(|c| c.kind.writes());
