@@ -24,6 +24,14 @@ use std::time::Instant;
 /// The oldest version whose monitors are known well enough.
 const OLDEST: Version = Version(2, 11, 0);
 
+/// `plugins.alerting.monitor.max_monitors`, unless a cluster sets another.
+const MAX_MONITORS: usize = 1_000;
+
+/// Whether a monitor has triggers.
+fn alerts(live: &opensearch::Live) -> bool {
+    live.monitor.get("triggers").and_then(Value::as_array).is_some_and(|t| !t.is_empty())
+}
+
 /// Runs the command.
 pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut Terminal) -> Exit {
     let config = &opened.pack.config;
@@ -49,7 +57,7 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
         return Exit::Findings;
     }
     let says = |name: &str| rules.iter().any(|r| r.rule.name == name && r.rule.enabled().is_some());
-    let wanted = opensearch::wanted(&made.support, &says, args.canary);
+    let mut wanted = opensearch::wanted(&made.support, &says, args.canary);
     let (to, about) = match connect(target, &opened.pack.root, config.opensearch.version) {
         Ok(connected) => connected,
         Err((d, exit)) => return refuse(&d, exit, terminal),
@@ -64,6 +72,11 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
         Ok(live) => live,
         Err(e) => return refuse(&failed("reading the monitors", &e), Exit::Remote, terminal),
     };
+    if args.canary {
+        // what alerts already goes on alerting
+        wanted
+            .retain(|w| !live.iter().any(|l| alerts(l) && l.mark().is_some_and(|m| m.rule_id == w.rule_id)));
+    }
     let settings = Settings { pack: config.name.clone(), on_drift: target.on_drift, prune: args.prune };
     let whole = opened.is_whole() && !args.canary;
     let changes = opensearch::plan(&wanted, &live, &settings, whole);
@@ -103,6 +116,15 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
             format!("{} to delete, and `max_prune` allows {limit}", count(deletes, "monitor")),
         )
         .help("look whether the right pack and target were named; then raise `max_prune`");
+        return refuse(&d, Exit::Usage, terminal);
+    }
+    let more = number(&changes, "create");
+    if live.len() + more > MAX_MONITORS {
+        let message =
+            format!("{more} more monitors would be more than the {MAX_MONITORS} that a cluster takes");
+        let d = Diagnostic::new(Code::RP0921, message)
+            .note(format!("there are {}", live.len()))
+            .help("`select` of the target chooses among the rules");
         return refuse(&d, Exit::Usage, terminal);
     }
     let writes = changes.iter().any(|c| c.kind.writes());
@@ -263,16 +285,17 @@ fn connect(target: &Target, root: &Path, version: Version) -> Result<(OpenSearch
 
 /// Whether the indices have the fields that the monitors read, and have them whole.
 fn fits(wanted: &[Wanted], to: &OpenSearch) -> Result<(), Vec<Diagnostic>> {
-    let mut by_index: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
+    let mut by_index: BTreeMap<(Vec<String>, bool), BTreeSet<String>> = BTreeMap::new();
     for w in wanted {
         let indices = ["/inputs/0/doc_level_input/indices", "/inputs/0/search/indices"]
             .iter()
             .find_map(|p| w.monitor.pointer(p)?.as_array());
         let indices = indices.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-        by_index.entry(indices.collect()).or_default().extend(w.fields.iter().cloned());
+        let stored = w.kind == MonitorKind::DocLevel;
+        by_index.entry((indices.collect(), stored)).or_default().extend(w.fields.iter().cloned());
     }
     let mut found = Vec::new();
-    for (indices, fields) in by_index.into_iter().filter(|(i, _)| !i.is_empty()) {
+    for ((indices, stored), fields) in by_index.into_iter().filter(|((i, _), _)| !i.is_empty()) {
         let fields: Vec<String> = fields.into_iter().collect();
         let shown = indices.join(", ");
         match to.field_types(&indices, &fields) {
@@ -283,18 +306,23 @@ fn fits(wanted: &[Wanted], to: &OpenSearch) -> Result<(), Vec<Diagnostic>> {
                 Diagnostic::new(Code::RP0922, format!("no index is there of {shown}"))
                     .help("`index` in [opensearch] names the indices that the events are in"),
             ),
-            Ok(Some(types)) => found.extend(fields.iter().filter_map(|f| misfit(f, types.get(f), &shown))),
+            Ok(Some(types)) => {
+                found.extend(fields.iter().filter_map(|f| misfit(f, types.get(f), &shown, stored)))
+            }
         }
     }
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
-fn misfit(field: &str, types: Option<&Value>, indices: &str) -> Option<Diagnostic> {
+/// What is wrong with a field. Of searches the report has told that a text is analysed.
+fn misfit(field: &str, types: Option<&Value>, indices: &str, stored: bool) -> Option<Diagnostic> {
+    const WHOLE: [&str; 3] = ["keyword", "constant_keyword", "wildcard"];
     let types: Vec<&str> =
         types.and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k.as_str()).collect();
     let why = match types.as_slice() {
         [] => format!("no index of {indices} has the field `{field}`"),
-        [_] if !types.contains(&"text") => return None,
+        all if all.iter().all(|t| WHOLE.contains(t)) => return None,
+        [one] if *one != "text" || !stored => return None,
         [_] => format!("`{field}` is text in {indices}, so it is matched word by word"),
         several => format!("`{field}` is {} in {indices}, each in some index", several.join(" and ")),
     };

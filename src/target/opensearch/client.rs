@@ -193,7 +193,8 @@ impl OpenSearch {
         let path = format!(
             "/{}/_field_caps?ignore_unavailable=true&allow_no_indices=true&fields={}",
             indices.iter().map(|i| encode(i)).collect::<Vec<_>>().join(","),
-            fields.iter().map(|f| encode(f)).collect::<Vec<_>>().join(",")
+            // encoded whole: signatures are made over a query in which a comma is encoded
+            encode(&fields.join(","))
         );
         let answer = match self.http.send("GET", &path, None, Repeat::Free) {
             Err(Failure::Refused { status: 404, .. }) => return Ok(None),

@@ -195,5 +195,6 @@ fn the_types_of_fields_are_asked_of_all_indices() {
     let types = api.field_types(&["x-*".to_owned()], &["a".to_owned(), "b".to_owned()]).unwrap().unwrap();
     assert_eq!(types.pointer("/a/text/type"), Some(&Value::from("text")));
     assert!(types.get("b").is_none());
+    assert!(fake.requests()[0].ends_with("fields=a%2Cb"));
     assert_eq!(Lab::new().api.field_types(&["x-*".to_owned()], &["a".to_owned()]), Ok(None));
 }

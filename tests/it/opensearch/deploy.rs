@@ -60,6 +60,11 @@ fn a_canary_comes_before_the_alerts() {
     assert!(lab.fake.monitors().values().all(|m| m["triggers"] == json!([])));
     let ran = lab.deploy(&["--dry-run"]);
     assert!(ran.out.contains("plan: 2 to create, 11 to update"), "{}", ran.all());
+    assert_eq!(lab.deploy(&["--yes"]).code, Some(0));
+    // what alerts is not silenced by a canary
+    let ran = lab.deploy(&["--canary", "--yes"]);
+    assert!(ran.out.contains("no changes"), "{}", ran.all());
+    assert!(lab.fake.monitors().values().all(|m| m["triggers"] != json!([])));
 }
 
 #[test]
