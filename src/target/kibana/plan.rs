@@ -47,7 +47,7 @@ impl Settings {
 
     /// How a property is managed. Links to exception lists and actions that were made in Kibana stay
     /// unless the configuration says otherwise.
-    fn mode(&self, property: &str) -> Manage {
+    pub(super) fn mode(&self, property: &str) -> Manage {
         let usual = match property {
             "exceptions_list" | "actions" => Manage::Add,
             _ => Manage::Set,
@@ -426,7 +426,7 @@ fn drift(change: &Change, live: &Live, here: String, settings: &Settings) -> Kin
         Some(_) => format!("{fields}: changed here and{} in Kibana", by(", ", ",")),
         None => format!("{fields}: not as here, and edited in Kibana{}", by(" ", "")),
     };
-    let help = format!("rulepack deploy --target {} --on-drift overwrite {}", settings.target, change.name);
+    let help = format!("rulepack pull --target {} {}", settings.target, change.name);
     Kind::Conflict { reason, help: Some(help) }
 }
 
