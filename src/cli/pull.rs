@@ -342,7 +342,7 @@ impl Puller<'_> {
                 }
             }
         }
-        self.told.rows.push(row);
+        if row.is_empty() { self.told.same += 1 } else { self.told.rows.push(row) }
     }
 
     /// Why a property is not taken into the file of a rule.

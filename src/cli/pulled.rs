@@ -61,6 +61,15 @@ impl Row {
         Row { name, rule_id: live.rule_id().to_owned(), left: vec![why], ..Row::default() }
     }
 
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        !self.is_new
+            && self.taken.is_empty()
+            && self.conflicts.is_empty()
+            && self.ahead.is_empty()
+            && self.left.is_empty()
+    }
+
     fn word(&self) -> (&'static str, &'static str) {
         if self.is_new {
             ("+", "new")

@@ -144,11 +144,8 @@ fn without_places(text: &str) -> String {
 /// Rules of Elastic's under their own ids: one finding for the pack.
 pub(super) fn prebuilt(rules: &[CompiledRule]) -> Option<Diagnostic> {
     let is_elastic = |r: &&CompiledRule| {
-        let json = r.rule.json();
-        let author = json.get("author").and_then(Value::as_array);
-        let licence = json.get("license").and_then(Value::as_str).unwrap_or_default();
-        licence.starts_with("Elastic License")
-            && author.is_some_and(|a| a.iter().any(|a| a.as_str() == Some("Elastic")))
+        let author = r.rule.json().get("author").and_then(Value::as_array);
+        author.is_some_and(|a| a.iter().any(|a| a.as_str() == Some("Elastic")))
     };
     let names: Vec<&str> = rules.iter().filter(is_elastic).map(|r| r.rule.name.as_str()).collect();
     let first = names.first()?;
@@ -161,7 +158,7 @@ pub(super) fn prebuilt(rules: &[CompiledRule]) -> Option<Diagnostic> {
     if names.len() > shown.len() {
         shown.push(format!("{} more", names.len() - shown.len()));
     }
-    let d = Diagnostic::new(Code::RP1610, format!("{one} {verb} Elastic's, by author and licence"))
+    let d = Diagnostic::new(Code::RP1610, format!("{one} {verb} Elastic's, by author"))
         .note(shown.join(", "))
         .help(format!(
             "where Elastic's rules are installed, the same rule id collides with them: give copies ids of their own, as in `{first}`"

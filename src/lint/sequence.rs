@@ -147,6 +147,7 @@ fn is_never(pred: &Pred) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::diag::Code;
     use crate::lang::rule::tests::example;
     use crate::lint::validate;
     use crate::pack::Pack;
@@ -164,7 +165,9 @@ mod tests {
         fs::write(dir.path().join("rulepack.toml"), "[pack]\nname = \"t\"\nstacks = [\"9.5\"]\n").unwrap();
         let pack = Pack::load(dir.path()).unwrap();
         let found = validate(&pack, &pack.select(&[]).unwrap()).diagnostics;
-        found.iter().map(|d| format!("{} {}", d.code, d.message)).collect()
+        // a schedule that is short for its span is told of its own
+        let shown = found.iter().filter(|d| ![Code::RP1603, Code::RP1617].contains(&d.code));
+        shown.map(|d| format!("{} {}", d.code, d.message)).collect()
     }
 
     const ITEMS: &str = r#"[any where event.action == "a"] [any where event.action == "b"]"#;

@@ -287,6 +287,9 @@ mod tests {
         assert_eq!(m, "`T1098` does not serve the tactic `TA0009`");
         let (m, _) = message(&threat(persistence, ("T1004", "Winlogon Helper DLL", "T1004")));
         assert_eq!(m, "`T1004` is revoked in ATT&CK");
+        let collection = ("TA0009", "Collection");
+        let (_, fix) = message(&threat(collection, ("T1002", "Data Compressed", "T1002")));
+        assert_eq!(fix.as_deref(), Some("\"T1560\""));
     }
 
     #[test]

@@ -440,7 +440,7 @@ fn drift(change: &Change, live: &Live, here: String, settings: &Settings) -> Kin
         Some(_) => format!("{fields}: changed here and{} in Kibana", by(", ", ",")),
         None => format!("{fields}: not as here, and edited in Kibana{}", by(" ", "")),
     };
-    let help = format!("rulepack deploy --target {} --on-drift overwrite {}", settings.target, change.name);
+    let help = format!("rulepack pull --target {} {}", settings.target, change.name);
     Kind::Conflict { reason, help: Some(help) }
 }
 

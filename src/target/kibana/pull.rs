@@ -6,6 +6,7 @@ use super::normalise::{is_server_tag, normal};
 use super::ownership::{Live, comparable};
 use super::plan::{FieldChange, Settings, desired, differences};
 use super::wanted::Wanted;
+use crate::pack::target::Manage;
 use serde_json::{Map, Value};
 
 /// Properties that mean something only together.
@@ -75,8 +76,11 @@ pub fn pull(wanted: &Wanted, before: &[Wanted], live: &Live, settings: &Settings
         // what Kibana has is what was written: nobody has edited it
         [&there, &here].into_iter().chain(&before).find(is)
     });
+    // links that anybody may add to are no part of the rule's content; their lists are read on their own
+    let is_shared = |c: &FieldChange| c.field == "exceptions_list" && settings.mode(&c.field) != Manage::Set;
     let mut out: Vec<Difference> = differences(&here, &there)
         .into_iter()
+        .filter(|c| !is_shared(c))
         .map(|change| {
             let of = |side: &Map<String, Value>| side.get(&change.field).cloned();
             let past: Vec<Option<Value>> = match deployed {
