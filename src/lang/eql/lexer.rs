@@ -337,7 +337,9 @@ impl<'a> Lexer<'a> {
         let more = rest.get(end + 3..).unwrap_or("").chars().take(2).take_while(|c| *c == '"').count();
         let body = rest.get(3..end + more).unwrap_or("");
         self.at += end + 3 + more;
-        self.push(start, Kind::Literal(Literal::Str(body.into(), true)));
+        // what can only be printed with escapes is the same literal as one that is written so
+        let raw = super::print::fits_raw(body);
+        self.push(start, Kind::Literal(Literal::Str(body.into(), raw)));
     }
 
     fn number(&mut self) {

@@ -483,6 +483,8 @@ fn the_printer_writes_one_form() {
     assert_eq!(canonical("any where -(1) < - x and (-5) in (1)"), "any where -1 < -x and (-5) in (1)");
     assert_eq!(canonical("\"any\" where `a b`.c : (\"x\")"), "\"any\" where `a b.c` : \"x\"");
     assert_eq!(canonical(r#"any where a == """C:\x""""#), r#"any where a == """C:\x""""#);
+    let empty = parse(r#"any where a == """""""#).unwrap();
+    assert_eq!(parse(&print(&empty)).unwrap(), empty);
     assert_eq!(
         canonical(
             "sequence by a,?b with maxspan = 5 m [x where true] [y where (1+2)*3 == 9] with runs = 2 until [any where z] | head 3|tail 1"
