@@ -24,7 +24,7 @@ pub(super) fn lints(compiled: &CompiledRule, config: &Config) -> Vec<Diagnostic>
     lint.timeline();
     lint.guide();
     lint.deprecated();
-    lint.integration(&compiled.sources.datasets, config);
+    lint.integration(&compiled.sources.datasets);
     lint.groups(compiled, config);
     lint.found.into_iter().map(|d| d.in_source(&rule.source)).collect()
 }
@@ -184,13 +184,13 @@ impl Lint<'_> {
     }
 
     /// A package that the metadata name and none of the data comes from.
-    fn integration(&mut self, datasets: &[String], _: &Config) {
+    fn integration(&mut self, datasets: &[String]) {
         let index = self.rule.index();
         let exact = |p: &&str| {
             let local = p.rsplit_once(':').map_or(*p, |(_, p)| p);
             local.strip_prefix("logs-").is_some_and(|rest| rest.contains('.'))
         };
-        if index.is_empty() || datasets.is_empty() || !index.iter().all(|p| exact(&p)) {
+        if index.is_empty() || datasets.is_empty() || !index.iter().all(exact) {
             return;
         }
         let package = |d: &str| d.split(['.', '-', '*']).next().unwrap_or(d).to_owned();
