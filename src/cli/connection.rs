@@ -65,7 +65,7 @@ impl Connection {
         let usage = |d: Diagnostic| (Box::new(d), Exit::Usage);
         if target.opensearch.is_some() {
             let message =
-                format!("the target `{}` is OpenSearch, which this is not supported yet for", target.name);
+                format!("doing this with `{}`, which is OpenSearch, is not supported yet", target.name);
             return Err((Box::new(Diagnostic::new(Code::RP9001, message)), Exit::Findings));
         }
         if target.auth == Auth::None && !target.is_loopback() {

@@ -78,7 +78,12 @@ pub fn compare(opened: &Opened, rules: &[CompiledRule]) -> Compared {
     let mut monitors = false;
     if config.opensearch.configured {
         let (found, report) = super::monitors::losses(opened, rules);
-        generated.diagnostics.extend(found);
+        // a rule with errors is told by those
+        let broken = |d: &Diagnostic| {
+            let file = d.source.as_ref().map(|s| s.name());
+            rules.iter().any(|r| r.has_errors() && Some(r.rule.file()) == file)
+        };
+        generated.diagnostics.extend(found.into_iter().filter(|d| !broken(d)));
         if let Some(path) = report {
             monitors = true;
             let stale = emit::Stale { path, diff: String::new() };
