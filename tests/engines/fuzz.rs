@@ -593,6 +593,10 @@ fn known(node: &Node, query: &str, ours: &Outcome, theirs: &Outcome) -> bool {
     if mentions(query, "l") && query.contains(['*', '<', '>']) {
         return true;
     }
+    // where the index answers a comparison on text, equal values of its keyword count as one
+    if matches!((ours, theirs), (Outcome::Table(_), Outcome::Table(_))) && mentions(query, "tk") {
+        return true;
+    }
     // terms of versions without case, and patterns over them, fail in Elasticsearch itself
     if mentions(query, "ver") && (query.contains("case_insensitive") || query.contains("regexp")) {
         return true;
@@ -641,7 +645,15 @@ fn reduce(
         (Outcome::Hits(a), Outcome::Hits(b)) => a.symmetric_difference(b).next().cloned(),
         _ => None,
     };
-    let document = documents.iter().find(|(id, _)| Some(id) == differing.as_ref());
+    // of a table, the document of a row that only one of the two has
+    let in_row = |id: &str| match (ours, theirs) {
+        (Outcome::Table(a), Outcome::Table(b)) => {
+            let id = format!("\"{id}\"");
+            a.iter().any(|row| row.contains(&id)) != b.iter().any(|row| row.contains(&id))
+        }
+        _ => false,
+    };
+    let document = documents.iter().find(|(id, _)| Some(id) == differing.as_ref() || in_row(id));
     let short = |o: &Outcome| match o {
         Outcome::Refused(why) => format!("refused: {why}"),
         Outcome::Hits(ids) => match &differing {
