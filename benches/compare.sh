@@ -25,7 +25,7 @@ row() {
 }
 files="find '$logs' -name '*.json.gz' -print0"
 row "gzip -dc (inflate only)" gzip "$files | xargs -0 gzip -dc"
-row "gzip -dc | grep -E names" grep "$files | xargs -0 gzip -dc | grep -oE '\"eventName\":\"($names)\"'"
+row "gzip -dc | grep -E names" grep "$files | xargs -0 gzip -dc | LC_ALL=C grep -oE '\"eventName\":\"($names)\"'"
 row "gzip -dc | jq names" jq "$files | xargs -0 gzip -dc | jq -c '.Records[] | select(.eventName | test(\"^($names)\$\"))'"
 row "python3 json" python3 "python3 -c 'import glob,gzip,json,sys
 for f in glob.glob(sys.argv[1]+\"/**/*.json.gz\",recursive=True):
