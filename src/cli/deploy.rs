@@ -64,8 +64,9 @@ pub struct DeployArgs {
     format: Answers,
 }
 
+/// Formats of answers about a target.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Answers {
+pub enum Answers {
     /// For people
     Text,
     /// One document
@@ -81,6 +82,25 @@ enum Form {
 }
 
 impl DeployArgs {
+    /// Asks whether to write, unless that was said already; how to end where nobody agrees.
+    pub fn declined(&self, target: &str, terminal: &mut Terminal) -> Option<Exit> {
+        if self.yes {
+            return None;
+        }
+        match terminal.confirm(&format!("apply this to {target}?")) {
+            Some(true) => None,
+            Some(false) => {
+                terminal.note("nothing was written");
+                Some(Exit::Fine)
+            }
+            None => {
+                terminal.note("error: nothing was written: nobody can be asked here");
+                terminal.note("help: `--yes` applies without asking, `--dry-run` only shows");
+                Some(Exit::Usage)
+            }
+        }
+    }
+
     /// Whether people read the answer.
     pub fn is_text(&self) -> bool {
         self.format == Answers::Text
@@ -192,19 +212,8 @@ pub fn run(args: DeployArgs, terminal: &mut Terminal) -> Exit {
         answer.planned(terminal);
         return if args.exit_code && differs { Exit::Findings } else { Exit::Fine };
     }
-    if !args.yes {
-        match terminal.confirm(&format!("apply this to {}?", target.name)) {
-            Some(true) => {}
-            Some(false) => {
-                terminal.note("nothing was written");
-                return Exit::Fine;
-            }
-            None => {
-                terminal.note("error: nothing was written: nobody can be asked here");
-                terminal.note("help: `--yes` applies without asking, `--dry-run` only shows");
-                return Exit::Usage;
-            }
-        }
+    if let Some(exit) = args.declined(&target.name, terminal) {
+        return exit;
     }
     let lists = Lists { wanted: &lists, plan: &list_plan };
     let applied = kibana::deploy(&plan, lists, &wanted, &connection.kibana, &settings, &rescue, REST);

@@ -146,19 +146,8 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
         }
         return if args.exit_code && differs { Exit::Findings } else { Exit::Fine };
     }
-    if !args.yes {
-        match terminal.confirm(&format!("apply this to {}?", target.name)) {
-            Some(true) => {}
-            Some(false) => {
-                terminal.note("nothing was written");
-                return Exit::Fine;
-            }
-            None => {
-                terminal.note("error: nothing was written: nobody can be asked here");
-                terminal.note("help: `--yes` applies without asking, `--dry-run` only shows");
-                return Exit::Usage;
-            }
-        }
+    if let Some(exit) = args.declined(&target.name, terminal) {
+        return exit;
     }
     let applied = opensearch::apply(&changes, &to);
     let done = format!("{} written and read back equal", count(applied.written, "monitor"));

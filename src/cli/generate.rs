@@ -370,6 +370,11 @@ fn report(args: &GenerateArgs, check: &Check, found: &[Diagnostic], terminal: &m
         }
         FindingFormat::Concise | FindingFormat::Ndjson | FindingFormat::Markdown => {}
     }
+    checked_verdict(errors, stale, "rulepack generate", terminal)
+}
+
+/// The last line of `--check`, and the command that mends what is stale.
+pub fn checked_verdict(errors: usize, stale: usize, mend: &str, terminal: &mut Terminal) -> Exit {
     if errors == 0 && stale == 0 {
         terminal.remark("ok: the generated files are up to date");
         return Exit::Fine;
@@ -383,7 +388,7 @@ fn report(args: &GenerateArgs, check: &Check, found: &[Diagnostic], terminal: &m
     }
     terminal.note(&format!("failed: {}", parts.join(", ")));
     if stale > 0 {
-        terminal.note("        rulepack generate");
+        terminal.note(&format!("        {mend}"));
     }
     Exit::Findings
 }

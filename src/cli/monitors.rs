@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::files;
-use super::generate::{GenerateArgs, read_all};
+use super::generate::{GenerateArgs, checked_verdict, read_all};
 use super::pack::{FindingFormat, Opened};
 use super::terminal::{Terminal, count};
 use crate::diag::{Diagnostic, Severity};
@@ -158,22 +158,7 @@ fn checked(args: &GenerateArgs, compared: &Compared, errors: usize, terminal: &m
         check.missing.iter().for_each(|p| terminal.line(&format!("+ missing  {p}")));
         check.extra.iter().for_each(|p| terminal.line(&format!("- extra    {p}")));
     }
-    if errors == 0 && stale == 0 {
-        terminal.remark("ok: the generated files are up to date");
-        return Exit::Fine;
-    }
-    let mut parts = Vec::new();
-    if errors > 0 {
-        parts.push(count(errors, "error"));
-    }
-    if stale > 0 {
-        parts.push(format!("{} stale", count(stale, "file")));
-    }
-    terminal.note(&format!("failed: {}", parts.join(", ")));
-    if stale > 0 {
-        terminal.note("        rulepack generate --for opensearch");
-    }
-    Exit::Findings
+    checked_verdict(errors, stale, "rulepack generate --for opensearch", terminal)
 }
 
 fn write(args: &GenerateArgs, opened: &Opened, dir: &Path, compared: &Compared) -> Result<String, String> {

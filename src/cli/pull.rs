@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::connection::Connection;
+use super::deploy::Answers;
 use super::git::Repository;
 use super::pack::{Opened, Selection, open_any};
 use super::pulled::{ListRow, Row, State, Told};
@@ -16,7 +17,7 @@ use crate::pack::{CONFIG, CompiledRule, Config, RuleFile, Target};
 use crate::target::http::Failure;
 use crate::target::kibana::pull::{self, Changed, Difference};
 use crate::target::kibana::{self, Change, Changeset, Kind, Live, Settings, Wanted, exceptions};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,14 +63,6 @@ pub struct PullArgs {
     /// How to answer
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Answers,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Answers {
-    /// For people
-    Text,
-    /// One document
-    Json,
 }
 
 /// Runs the command.
