@@ -8,6 +8,7 @@ use crate::lang::cloudtrail::{Converter, Needs, Options, Retain, complete_ecs};
 use crate::replay::events::{EventReader, Outcome};
 use crate::replay::selection::{Admission, Recent};
 use crate::replay::{Selection, input, query::Source, records};
+use crate::value::Document;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,7 +87,13 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
     };
     let converter = Converter::new(options);
     let needs = Needs::all();
-    let reader = EventReader { converter: &converter, needs: &needs, prefilter: None, any_document: false };
+    let reader = EventReader {
+        converter: &converter,
+        needs: &needs,
+        prefilter: None,
+        any_document: false,
+        projection: None,
+    };
     let bytes = Arc::new(AtomicU64::new(0));
     let (mut documents, mut foreign, mut broken, mut with_errors) = (0usize, 0usize, 0usize, 0usize);
     for source in &sources {
@@ -116,7 +123,7 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
                     return;
                 }
                 let at = records::in_file(&name, &records::place(record.number, record.line));
-                reader.read(&record, &mut |outcome| {
+                reader.read(&record, &mut Document::default(), &mut |outcome| {
                     let mut terminal = terminal_cell.borrow_mut();
                     match outcome {
                         Outcome::Event(event) => match event.tree() {

@@ -1,6 +1,7 @@
 //! The engine: all rules over all records in one pass, files in parallel, memory independent of their
 //! size.
 
+use super::batches::{ALONE, Batch, Batches};
 use super::decision::Decision;
 use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Outcome};
 use super::input::{self, InputFile, Listing};
@@ -428,7 +429,7 @@ impl Engine {
             part.at = at;
             part.now = now;
             let mut reader = *text;
-            self.read(&mut reader, name, past, &mut part);
+            self.read(&mut reader, name, past, &mut part, counts);
             total.absorb(part);
             total.report.files += 1;
         }
@@ -458,12 +459,15 @@ impl Engine {
             needs: &self.needs,
             prefilter: None,
             any_document: false,
+            projection: Some(&self.projection),
         };
-        let mut one = |event: &Event<'_>, record: &Record<'_>| {
-            let Ok(mut document) = event.project(&self.projection) else { return };
+        let mut one = |mut event: Event<'_>, record: &Record<'_>| {
+            let Some(document) = event.document.take() else { return };
             document.fill(self.ingested_slot, self.time_slot);
-            let row = Row { fields: &run.plan.fields, document: &document, slots: &bound.slots };
-            let index = event.index.clone().or_else(|| self.data_stream(&document));
+            let document = &*document;
+            let event = &event;
+            let row = Row { fields: &run.plan.fields, document, slots: &bound.slots };
+            let index = event.index.clone().or_else(|| self.data_stream(document));
             let terms = bound.new_terms.iter().flat_map(|(fields, _)| {
                 let columns: Vec<_> = fields.iter().map(|f| distinct(&row.cell(*f).values)).collect();
                 combinations(&columns, MAX_TERMS)
@@ -471,7 +475,7 @@ impl Engine {
             let outside = index.clone().filter(|i| !bound.covers(i));
             let part = run.plan.look(&row).ok().flatten().filter(|_| outside.is_none());
             take(Examined {
-                id: self.id_of(event, &document, name, record),
+                id: self.id_of(event, document, name, record),
                 file: name.to_owned(),
                 time: document.cell(self.time_slot).values.first().and_then(instant),
                 outside,
@@ -492,12 +496,13 @@ impl Engine {
                 part,
             });
         };
+        let mut cells = Document::default();
         records::split(
             reader,
             &mut |record| {
-                events.read(&record, &mut |outcome| {
+                events.read(&record, &mut cells, &mut |outcome| {
                     if let Outcome::Event(event) = outcome {
-                        one(&event, &record);
+                        one(event, &record);
                     }
                 });
             },
@@ -544,32 +549,62 @@ impl Engine {
                 let why = input::reason(&e);
                 part.problem(ProblemKind::Unreadable, Code::RP0001, &name, String::new(), why);
             }
-            Ok(mut reader) => self.read(&mut reader, &name, past, &mut part),
+            Ok(mut reader) => self.read(&mut reader, &name, past, &mut part, counts),
         }
         part
     }
 
-    fn read<'e>(&'e self, reader: &mut dyn std::io::Read, name: &str, past: bool, part: &mut Part<'e>) {
-        let events = EventReader {
-            converter: &self.converter,
-            needs: &self.needs,
-            prefilter: self.prefilter.as_ref(),
-            any_document: false,
-        };
+    /// Reads a text. Once it turns out to be long, what follows is shared between the threads, in batches of
+    /// whole records; their parts are merged in the order of the text.
+    fn read<'e>(
+        &'e self,
+        reader: &mut dyn std::io::Read,
+        name: &str,
+        past: bool,
+        part: &mut Part<'e>,
+        counts: &[Arc<AtomicU64>],
+    ) {
         part.file = name.into();
-        let cell = std::cell::RefCell::new(part);
-        records::split(
-            reader,
-            &mut |record| {
-                if !past && !self.selection.samples(record.text) {
+        let threads = rayon::current_num_threads();
+        let (at, now) = (part.at, part.now);
+        let batches = Batches::new();
+        let work = |number: usize, batch: &Batch| {
+            let mut part = Part::new(self, counts);
+            (part.at, part.now, part.file) = (at, now, name.into());
+            let mut reading = Reading::new(self, name, past);
+            batch.records().for_each(|record| reading.record(&record, &mut part));
+            batches.done(number, part);
+        };
+        let mut alone = Reading::new(self, name, past);
+        let (mut batch, mut bytes) = (Batch::default(), 0);
+        let part = std::cell::RefCell::new(part);
+        rayon::in_place_scope(|scope| {
+            let mut record = |record: Record<'_>| {
+                let mut part = part.borrow_mut();
+                bytes += record.text.len();
+                if threads < 2 || bytes < ALONE {
+                    return alone.record(&record, &mut part);
+                }
+                batch.push(&record);
+                if !batch.is_full() {
                     return;
                 }
-                let mut part = cell.borrow_mut();
-                part.report.records += 1;
-                events.read(&record, &mut |outcome| self.outcome(outcome, &record, name, past, &mut part));
-            },
-            &mut |t| cell.borrow_mut().trouble(name, &t),
-        );
+                let full = std::mem::take(&mut batch);
+                let work = &work;
+                match batches.begin() {
+                    (number, waiting) if waiting <= 2 * threads => {
+                        scope.spawn(move |_| work(number, &full));
+                    }
+                    // whoever reads helps when the others are behind, which bounds what waits
+                    (number, _) => work(number, &full),
+                }
+                batches.take_ready(|ready| part.join(ready));
+            };
+            records::split(reader, &mut record, &mut |t| part.borrow_mut().trouble(name, &t));
+        });
+        let part = part.into_inner();
+        batches.take_ready(|ready| part.join(ready));
+        batch.records().for_each(|record| alone.record(&record, part));
     }
 
     fn outcome(
@@ -605,17 +640,12 @@ impl Engine {
                     why,
                 );
             }
-            Outcome::Event(event) => match event.project(&self.projection) {
-                Err(e) => {
-                    let at = records::place(record.number, record.line);
-                    part.problem(ProblemKind::Record, Code::RP0009, name, at, e.to_string());
-                }
-                Ok(mut document) => {
-                    // nothing is ingested here: an event counts as ingested when it happened
-                    document.fill(self.ingested_slot, self.time_slot);
-                    self.event(&event, &document, record, name, past, part);
-                }
-            },
+            Outcome::Event(mut event) => {
+                let Some(document) = event.document.take() else { return };
+                // nothing is ingested here: an event counts as ingested when it happened
+                document.fill(self.ingested_slot, self.time_slot);
+                self.event(&event, document, record, name, past, part);
+            }
         }
     }
 
@@ -907,6 +937,38 @@ fn count_raw(counted: &mut bool, event: &Event<'_>, id: &str, part: &mut Part<'_
     }
 }
 
+/// A text, or a batch of it, on its way through the rules.
+struct Reading<'e> {
+    engine: &'e Engine,
+    events: EventReader<'e>,
+    /// The cells of the event at hand.
+    cells: Document,
+    name: &'e str,
+    past: bool,
+}
+
+impl<'e> Reading<'e> {
+    fn new(engine: &'e Engine, name: &'e str, past: bool) -> Reading<'e> {
+        let events = EventReader {
+            converter: &engine.converter,
+            needs: &engine.needs,
+            prefilter: engine.prefilter.as_ref(),
+            any_document: false,
+            projection: Some(&engine.projection),
+        };
+        Reading { engine, events, cells: Document::default(), name, past }
+    }
+
+    fn record(&mut self, record: &Record<'_>, part: &mut Part<'_>) {
+        let Reading { engine, events, cells, name, past } = self;
+        if !*past && !engine.selection.samples(record.text) {
+            return;
+        }
+        part.report.records += 1;
+        events.read(record, cells, &mut |outcome| engine.outcome(outcome, record, name, *past, part));
+    }
+}
+
 /// An event as a rule over tables meets it.
 #[derive(Clone, Copy)]
 struct Seen<'s, 'r> {
@@ -1137,6 +1199,20 @@ impl<'e> Part<'e> {
                 seen.insert(i);
             }
         }
+    }
+
+    /// Takes in what came of a batch of the same file.
+    fn join(&mut self, mut batch: Part<'e>) {
+        let listed = |kind| self.report.problem_counts.get(&kind).map_or(0, |n| *n as usize);
+        let mut room: FxHashMap<ProblemKind, usize> = FxHashMap::default();
+        batch.report.problems.retain(|problem| {
+            let room =
+                room.entry(problem.kind).or_insert_with(|| LISTED.saturating_sub(listed(problem.kind)));
+            let fits = *room > 0;
+            *room = room.saturating_sub(1);
+            fits
+        });
+        self.absorb(batch);
     }
 
     fn absorb(&mut self, other: Part<'e>) {

@@ -7,7 +7,7 @@ use crate::diag::Code;
 use crate::lang::cloudtrail::{ConvertError, Converter, Needs, Wrapping, unwrap, wrapping};
 use crate::value::{Document, DocumentError, Projection};
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
@@ -35,6 +35,8 @@ pub struct Event<'a> {
     pub index: Option<String>,
     /// What the conversion could not do (`error.message`).
     pub errors: Vec<String>,
+    /// Its cells, where the reader projects.
+    pub document: Option<&'a mut Document>,
 }
 
 impl Event<'_> {
@@ -90,65 +92,98 @@ pub struct EventReader<'a> {
     pub prefilter: Option<&'a Prefilter>,
     /// Whether any JSON object is an event, or only CloudTrail and ECS.
     pub any_document: bool,
+    /// Gives events their cells.
+    pub projection: Option<&'a Projection>,
 }
 
 impl EventReader<'_> {
-    /// Calls `take` with what becomes of a record; a wrapping may hold several events.
-    pub fn read(&self, record: &Record<'_>, take: &mut dyn FnMut(Outcome<'_>)) {
+    /// Calls `take` with what becomes of a record; a wrapping may hold several events. Where the reader
+    /// projects, the cells of each event stand in `document`, one after the other.
+    pub fn read(&self, record: &Record<'_>, document: &mut Document, take: &mut dyn FnMut(Outcome<'_>)) {
         if record.delivered {
-            return self.raw(record.text, take);
+            return self.raw(record.text, document, take);
         }
         let text = record.text;
         if text.first() == Some(&b'[') {
             // an array on one line
             match serde_json::from_slice::<Vec<&RawValue>>(text) {
-                Ok(items) => items.iter().for_each(|item| self.object(item.get().as_bytes(), take)),
+                Ok(items) => items.iter().for_each(|item| self.object(item.get().as_bytes(), document, take)),
                 Err(e) => take(Outcome::Broken(Code::RP0009, json_reason(&e))),
             }
             return;
         }
-        self.object(text, take);
+        self.object(text, document, take);
     }
 
-    fn object(&self, text: &[u8], take: &mut dyn FnMut(Outcome<'_>)) {
+    fn object(&self, text: &[u8], document: &mut Document, take: &mut dyn FnMut(Outcome<'_>)) {
         let mut head = Head::default();
-        let mut de = serde_json::Deserializer::from_slice(text);
-        if let Err(e) = HeadSeed(&mut head).deserialize(&mut de).and_then(|()| de.end()) {
-            take(Outcome::Broken(Code::RP0009, json_reason(&e)));
-            return;
+        // what is no ECS document has next to nothing to project, so this costs it nothing
+        let projected = match self.projection {
+            Some(projection) => projection.read(text, document, &mut |key| head.see(key)),
+            None => Head::of(text).map(|found| head = found),
+        };
+        if let Err(e) = &projected {
+            match Head::of(text) {
+                // a number that no field can hold matters only if this is the document itself
+                Ok(found) if !found.is_ecs() => head = found,
+                _ => return take(Outcome::Broken(Code::RP0009, json_reason(e))),
+            }
         }
-        if head.raw && !head.ecs {
-            return self.raw(text, take);
+        if head.is_raw() {
+            return self.raw(text, document, take);
         }
         if head.source {
-            return self.hit(text, take);
+            return self.hit(text, document, take);
         }
         if head.ecs {
-            return self.ecs(text, None, None, take);
+            let document = self.projection.map(|_| document);
+            let (id, index, errors) = (None, None, Vec::new());
+            return take(Outcome::Event(Event { body: Body::Text(text), id, index, errors, document }));
         }
-        self.wrapped(text, take);
+        self.wrapped(text, document, take);
     }
 
-    fn raw(&self, text: &[u8], take: &mut dyn FnMut(Outcome<'_>)) {
+    fn raw(&self, text: &[u8], document: &mut Document, take: &mut dyn FnMut(Outcome<'_>)) {
         if self.prefilter.is_some_and(|p| !p.keep(text, self.converter)) {
             return take(Outcome::Dropped(text));
         }
         match self.converter.convert(text, self.needs) {
             Err(e) => take(Outcome::Broken(code_of(&e), e.to_string())),
-            Ok(converted) => take(Outcome::Event(Event {
-                body: Body::Tree(converted.document),
-                id: None,
-                index: Some(CLOUDTRAIL_INDEX.to_owned()),
-                errors: converted.errors,
-            })),
+            Ok(converted) => {
+                let document = self.projection.map(|projection| {
+                    projection.project_value_into(&converted.document, document);
+                    document
+                });
+                take(Outcome::Event(Event {
+                    body: Body::Tree(converted.document),
+                    id: None,
+                    index: Some(CLOUDTRAIL_INDEX.to_owned()),
+                    errors: converted.errors,
+                    document,
+                }));
+            }
         }
     }
 
-    fn ecs(&self, text: &[u8], id: Option<String>, index: Option<String>, take: &mut dyn FnMut(Outcome<'_>)) {
-        take(Outcome::Event(Event { body: Body::Text(text), id, index, errors: Vec::new() }));
+    /// A document that was not projected yet.
+    fn ecs(
+        &self,
+        text: &[u8],
+        (id, index): (Option<String>, Option<String>),
+        document: &mut Document,
+        take: &mut dyn FnMut(Outcome<'_>),
+    ) {
+        let document = match self.projection {
+            None => None,
+            Some(projection) => match projection.read(text, document, &mut |_| {}) {
+                Ok(()) => Some(document),
+                Err(e) => return take(Outcome::Broken(Code::RP0009, json_reason(&e))),
+            },
+        };
+        take(Outcome::Event(Event { body: Body::Text(text), id, index, errors: Vec::new(), document }));
     }
 
-    fn hit(&self, text: &[u8], take: &mut dyn FnMut(Outcome<'_>)) {
+    fn hit(&self, text: &[u8], document: &mut Document, take: &mut dyn FnMut(Outcome<'_>)) {
         #[derive(Deserialize)]
         struct Hit<'a> {
             #[serde(default)]
@@ -162,33 +197,28 @@ impl EventReader<'_> {
             Err(e) => take(Outcome::Broken(Code::RP0009, json_reason(&e))),
             Ok(hit) => {
                 let id = hit._id.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
-                self.ecs(hit._source.get().as_bytes(), id, hit._index, take);
+                self.ecs(hit._source.get().as_bytes(), (id, hit._index), document, take);
             }
         }
     }
 
-    fn wrapped(&self, text: &[u8], take: &mut dyn FnMut(Outcome<'_>)) {
+    fn wrapped(&self, text: &[u8], document: &mut Document, take: &mut dyn FnMut(Outcome<'_>)) {
         let tree: Value = match serde_json::from_slice(text) {
             Ok(tree) => tree,
             Err(e) => return take(Outcome::Broken(Code::RP0009, json_reason(&e))),
         };
         let Value::Object(map) = &tree else { return take(Outcome::Foreign) };
         match wrapping(map) {
-            Wrapping::Other if self.any_document => take(Outcome::Event(Event {
-                body: Body::Text(text),
-                id: None,
-                index: None,
-                errors: Vec::new(),
-            })),
+            Wrapping::Other if self.any_document => self.ecs(text, (None, None), document, take),
             Wrapping::Other => take(Outcome::Foreign),
-            Wrapping::Record | Wrapping::Digest => self.raw(text, take),
-            Wrapping::Ecs => self.ecs(text, None, None, take),
-            Wrapping::Hit => self.hit(text, take),
+            Wrapping::Record | Wrapping::Digest => self.raw(text, document, take),
+            Wrapping::Ecs => self.ecs(text, (None, None), document, take),
+            Wrapping::Hit => self.hit(text, document, take),
             kind => {
                 // the text was parsed above, so it is UTF-8
                 let Ok(text) = std::str::from_utf8(text) else { return };
                 match unwrap(kind, text) {
-                    Ok(records) => records.iter().for_each(|r| self.raw(r.as_bytes(), take)),
+                    Ok(records) => records.iter().for_each(|r| self.raw(r.as_bytes(), document, take)),
                     Err(e) => take(Outcome::Broken(Code::RP0011, e.to_string())),
                 }
             }
@@ -218,22 +248,46 @@ pub fn json_reason(e: &serde_json::Error) -> String {
 /// Which tell-tale keys stand at the top of an object.
 #[derive(Default)]
 struct Head {
-    raw: bool,
+    marks: u8,
     ecs: bool,
     source: bool,
 }
 
-struct HeadSeed<'h>(&'h mut Head);
+impl Head {
+    /// The head of a text.
+    fn of(text: &[u8]) -> Result<Head, serde_json::Error> {
+        let mut head = Head::default();
+        let mut de = serde_json::Deserializer::from_slice(text);
+        de.deserialize_map(HeadVisitor(&mut head)).and_then(|()| de.end())?;
+        Ok(head)
+    }
 
-impl<'de> DeserializeSeed<'de> for HeadSeed<'_> {
-    type Value = ();
+    fn see(&mut self, key: &str) {
+        match key {
+            "eventName" | "eventSource" | "eventTime" | "eventVersion" => {
+                self.marks = self.marks.saturating_add(1);
+            }
+            "event" | "ecs" | "data_stream" => self.ecs = true,
+            k if k.starts_with("event.") || k.starts_with("ecs.") || k.starts_with("data_stream.") => {
+                self.ecs = true;
+            }
+            "_source" => self.source = true,
+            _ => {}
+        }
+    }
 
-    fn deserialize<D: Deserializer<'de>>(self, de: D) -> Result<(), D::Error> {
-        de.deserialize_map(self)
+    fn is_raw(&self) -> bool {
+        self.marks >= 2 && !self.ecs
+    }
+
+    fn is_ecs(&self) -> bool {
+        self.ecs && !self.source
     }
 }
 
-impl<'de> Visitor<'de> for HeadSeed<'_> {
+struct HeadVisitor<'h>(&'h mut Head);
+
+impl<'de> Visitor<'de> for HeadVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -241,20 +295,10 @@ impl<'de> Visitor<'de> for HeadSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut marks = 0;
         while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-            match key.as_ref() {
-                "eventName" | "eventSource" | "eventTime" | "eventVersion" => marks += 1,
-                "event" | "ecs" | "data_stream" => self.0.ecs = true,
-                k if k.starts_with("event.") || k.starts_with("ecs.") || k.starts_with("data_stream.") => {
-                    self.0.ecs = true;
-                }
-                "_source" => self.0.source = true,
-                _ => {}
-            }
+            self.0.see(&key);
             map.next_value::<IgnoredAny>()?;
         }
-        self.0.raw = marks >= 2;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Rules over events: what would have alerted.
 
+mod batches;
 pub mod course;
 pub mod decision;
 mod engine;

@@ -386,7 +386,7 @@ pub(super) fn each(
     take: &mut dyn FnMut(Event<'_>, &str, Place),
 ) -> Vec<Unread> {
     let unread = std::cell::RefCell::new(Vec::new());
-    let reader = EventReader { converter, needs, prefilter: None, any_document: true };
+    let reader = EventReader { converter, needs, prefilter: None, any_document: true, projection: None };
     for (number, source) in request.sources.iter().enumerate() {
         let (name, opened): (String, std::io::Result<Box<dyn std::io::Read + Send + '_>>) = match source {
             Source::File(file) => {
@@ -410,7 +410,7 @@ pub(super) fn each(
                 }
                 let mut within = 0;
                 let at = || records::in_file(&name, &records::place(record.number, record.line));
-                reader.read(&record, &mut |outcome| match outcome {
+                reader.read(&record, &mut Document::default(), &mut |outcome| match outcome {
                     Outcome::Event(event) => {
                         take(event, &name, (number, record.number, within));
                         within += 1;

@@ -133,6 +133,17 @@ impl Document {
         self.cells.get(slot).unwrap_or(&EMPTY)
     }
 
+    /// Empties it for the next document; what its cells hold of memory is kept.
+    fn reset(&mut self, slots: usize) {
+        self.objects.clear();
+        self.cells.resize_with(slots, Cell::default);
+        for cell in &mut self.cells {
+            cell.values.clear();
+            cell.explicit_null = false;
+            cell.object = false;
+        }
+    }
+
     /// Copies the values of a slot to another that has none.
     pub fn fill(&mut self, empty: usize, from: usize) {
         if self.cell(empty).values.is_empty() {
@@ -168,34 +179,51 @@ impl Projection {
         &self.slots
     }
 
-    fn empty(&self) -> Document {
-        Document { cells: vec![Cell::default(); self.slots.len()], objects: Vec::new() }
-    }
-
     /// Projects the JSON text of one document.
     ///
     /// # Errors
     /// When the text is no JSON object, or is nested deeper than 128 levels.
     pub fn project_slice(&self, json: &[u8]) -> Result<Document, DocumentError> {
-        let mut doc = self.empty();
-        let mut de = serde_json::Deserializer::from_slice(json);
-        let seed = Seed { projection: self, doc: &mut doc, nodes: &[0], subtrees: &[], root: true };
-        seed.deserialize(&mut de).map_err(|e| {
+        let mut doc = Document::default();
+        self.read(json, &mut doc, &mut |_| {}).map_err(|e| {
             if json.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
                 DocumentError::Json(e)
             } else {
                 DocumentError::NotAnObject
             }
         })?;
-        de.end()?;
         Ok(doc)
+    }
+
+    /// The same into a document that is used again, which saves what it costs to make one. `key` is called
+    /// with every key at the top, so that what kind of document it is needs no second pass.
+    ///
+    /// # Errors
+    /// When the text is no JSON object, or is nested deeper than 128 levels.
+    pub fn read(
+        &self,
+        json: &[u8],
+        doc: &mut Document,
+        key: &mut dyn FnMut(&str),
+    ) -> Result<(), serde_json::Error> {
+        doc.reset(self.slots.len());
+        let mut de = serde_json::Deserializer::from_slice(json);
+        let seed = Seed { projection: self, doc, nodes: &[0], subtrees: &[] };
+        de.deserialize_map(Root { seed, key })?;
+        de.end()
     }
 
     /// Projects a document that is already parsed.
     pub fn project_value(&self, json: &serde_json::Value) -> Document {
-        let mut doc = self.empty();
-        self.walk(json, &[0], &[], &mut doc);
+        let mut doc = Document::default();
+        self.project_value_into(json, &mut doc);
         doc
+    }
+
+    /// The same into a document that is used again.
+    pub fn project_value_into(&self, json: &serde_json::Value, doc: &mut Document) {
+        doc.reset(self.slots.len());
+        self.walk(json, &[0], &[], doc);
     }
 
     fn walk(&self, json: &serde_json::Value, nodes: &[usize], subtrees: &[usize], doc: &mut Document) {
@@ -285,6 +313,12 @@ impl Projection {
     }
 
     fn put(&self, nodes: &[usize], subtrees: &[usize], scalar: Scalar, doc: &mut Document) {
+        if let ([node], []) = (nodes, subtrees) {
+            if let Some(slot) = self.nodes.get(*node).and_then(|n| n.leaf) {
+                doc.with(slot, |c| c.values.push(scalar));
+            }
+            return;
+        }
         let leaves = nodes.iter().filter_map(|n| self.nodes.get(*n).and_then(|n| n.leaf));
         for slot in leaves.chain(subtrees.iter().copied()) {
             doc.with(slot, |c| c.values.push(scalar.clone()));
@@ -297,10 +331,62 @@ struct Seed<'a> {
     doc: &'a mut Document,
     nodes: &'a [usize],
     subtrees: &'a [usize],
-    root: bool,
+}
+
+/// The object at the top of a document.
+struct Root<'a, 'k> {
+    seed: Seed<'a>,
+    key: &'k mut dyn FnMut(&str),
+}
+
+impl<'de> Visitor<'de> for Root<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key_seed(Key)? {
+            (self.key)(&key);
+            self.seed.entry(&key, &mut map)?;
+        }
+        Ok(())
+    }
 }
 
 impl Seed<'_> {
+    /// The value of a key.
+    fn entry<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let projection = self.projection;
+        let node = |n: usize| projection.nodes.get(n);
+        // the common case first: one plain key below one node
+        if let ([at], []) = (self.nodes, self.subtrees)
+            && !key.contains('.')
+        {
+            let Some(next) = node(*at).and_then(|n| n.children.get(key)).copied() else {
+                return map.next_value::<IgnoredAny>().map(|_| ());
+            };
+            if node(next).is_some_and(|n| n.subtree.is_none() && n.objects.is_none()) {
+                let doc = &mut *self.doc;
+                return map.next_value_seed(Seed { projection, doc, nodes: &[next], subtrees: &[] });
+            }
+        }
+        let (nodes, subtrees) = projection.enter(self.nodes, self.subtrees, key);
+        if projection.collects_objects(self.nodes, key) {
+            // objects are kept whole, so this part of the document becomes a tree
+            let value: serde_json::Value = map.next_value()?;
+            projection.split_objects(self.nodes, key, &value, self.doc);
+            projection.walk(&value, &nodes, &subtrees, self.doc);
+            return Ok(());
+        }
+        if nodes.is_empty() && subtrees.is_empty() {
+            return map.next_value::<IgnoredAny>().map(|_| ());
+        }
+        let doc = &mut *self.doc;
+        map.next_value_seed(Seed { projection, doc, nodes: &nodes, subtrees: &subtrees })
+    }
+
     fn scalar(self, scalar: Scalar) {
         self.projection.put(self.nodes, self.subtrees, scalar, self.doc);
     }
@@ -310,7 +396,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, de: D) -> Result<(), D::Error> {
-        if self.root { de.deserialize_map(self) } else { de.deserialize_any(self) }
+        de.deserialize_any(self)
     }
 }
 
@@ -379,73 +465,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         loop {
-            let seed = Seed {
-                projection: self.projection,
-                doc: self.doc,
-                nodes: self.nodes,
-                subtrees: self.subtrees,
-                root: false,
-            };
+            let (nodes, subtrees) = (self.nodes, self.subtrees);
+            let seed = Seed { projection: self.projection, doc: self.doc, nodes, subtrees };
             if seq.next_element_seed(seed)?.is_none() {
                 return Ok(());
             }
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         self.projection.mark(self.nodes, self.doc, |c| c.object = true);
         while let Some(key) = map.next_key_seed(Key)? {
-            // the common case first: one plain key below one node
-            let single = match (self.nodes, self.subtrees) {
-                ([node], []) if !key.contains('.') => {
-                    let next =
-                        self.projection.nodes.get(*node).and_then(|n| n.children.get(key.as_ref())).copied();
-                    match next {
-                        None => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                        Some(n)
-                            if self
-                                .projection
-                                .nodes
-                                .get(n)
-                                .is_some_and(|n| n.subtree.is_none() && n.objects.is_none()) =>
-                        {
-                            Some([n])
-                        }
-                        Some(_) => None,
-                    }
-                }
-                _ => None,
-            };
-            if let Some(next) = single {
-                map.next_value_seed(Seed {
-                    projection: self.projection,
-                    doc: self.doc,
-                    nodes: &next,
-                    subtrees: &[],
-                    root: false,
-                })?;
-                continue;
-            }
-            let (nodes, subtrees) = self.projection.enter(self.nodes, self.subtrees, &key);
-            if self.projection.collects_objects(self.nodes, &key) {
-                // objects are kept whole, so this part of the document becomes a tree
-                let value: serde_json::Value = map.next_value()?;
-                self.projection.split_objects(self.nodes, &key, &value, self.doc);
-                self.projection.walk(&value, &nodes, &subtrees, self.doc);
-            } else if nodes.is_empty() && subtrees.is_empty() {
-                map.next_value::<IgnoredAny>()?;
-            } else {
-                map.next_value_seed(Seed {
-                    projection: self.projection,
-                    doc: self.doc,
-                    nodes: &nodes,
-                    subtrees: &subtrees,
-                    root: false,
-                })?;
-            }
+            self.entry(&key, &mut map)?;
         }
         Ok(())
     }

@@ -100,6 +100,37 @@ proptest! {
     }
 }
 
+/// All that a run says.
+fn whole(report: &Report) -> String {
+    format!("{report:#?}")
+}
+
+#[test]
+fn a_long_text_is_shared_between_threads_and_the_answer_is_the_same() {
+    let mut text = String::new();
+    let mut copy = 0;
+    while text.len() < (5 << 20) {
+        copy += 1;
+        for (n, record) in RECORDS.iter().enumerate() {
+            let mut record = record.clone();
+            record["eventID"] = format!("{n:08}-{copy:04}-4000-8000-000000000000").into();
+            text.push_str(&record.to_string());
+            text.push('\n');
+        }
+        if copy % 3 == 0 {
+            text.push_str("{\"eventName\": \"DeleteGroup\",\nno object\n");
+        }
+    }
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| whole(&replay(&engine(), std::slice::from_ref(&text))))
+    };
+    let alone = run(1);
+    assert!(alone.contains("invalid JSON") && alone.matches("evidence").count() > 1_000);
+    assert_eq!(alone, run(4));
+    assert_eq!(alone, run(2));
+}
+
 #[test]
 fn every_rule_alerts_somewhere_on_the_fixtures() {
     let texts: Vec<String> = RECORDS.iter().map(Value::to_string).collect();
