@@ -86,7 +86,13 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
     };
     let converter = Converter::new(options);
     let needs = Needs::all();
-    let reader = EventReader { converter: &converter, needs: &needs, prefilter: None, any_document: false };
+    let reader = EventReader {
+        converter: &converter,
+        needs: &needs,
+        prefilter: None,
+        any_document: false,
+        form: None,
+    };
     let bytes = Arc::new(AtomicU64::new(0));
     let (mut documents, mut foreign, mut broken, mut with_errors) = (0usize, 0usize, 0usize, 0usize);
     for source in &sources {

@@ -5,6 +5,7 @@ use super::prefilter::Prefilter;
 use super::records::Record;
 use crate::diag::Code;
 use crate::lang::cloudtrail::{ConvertError, Converter, Needs, Wrapping, unwrap, wrapping};
+use crate::pack::Profile;
 use crate::value::{Document, DocumentError, Projection};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -90,13 +91,28 @@ pub struct EventReader<'a> {
     pub prefilter: Option<&'a Prefilter>,
     /// Whether any JSON object is an event, or only CloudTrail and ECS.
     pub any_document: bool,
+    /// The shape that events have, where they are not made into ECS.
+    pub form: Option<Form>,
+}
+
+/// A shape that events are wanted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// The shape. Events of another one are foreign.
+    pub profile: Profile,
+    /// Whether CloudTrail records are brought into it, as far as that is possible; else they are taken as
+    /// they are, like everything.
+    pub from_records: bool,
 }
 
 impl EventReader<'_> {
     /// Calls `take` with what becomes of a record; a wrapping may hold several events.
     pub fn read(&self, record: &Record<'_>, take: &mut dyn FnMut(Outcome<'_>)) {
         if record.delivered {
-            return self.raw(record.text, take);
+            return match self.form {
+                Some(form) => self.formed(record.text, form, true, take),
+                None => self.raw(record.text, take),
+            };
         }
         let text = record.text;
         if text.first() == Some(&b'[') {
@@ -117,6 +133,9 @@ impl EventReader<'_> {
             take(Outcome::Broken(Code::RP0009, json_reason(&e)));
             return;
         }
+        if let Some(form) = self.form {
+            return self.of_form(text, &head, form, take);
+        }
         if head.raw && !head.ecs {
             return self.raw(text, take);
         }
@@ -127,6 +146,64 @@ impl EventReader<'_> {
             return self.ecs(text, None, None, take);
         }
         self.wrapped(text, take);
+    }
+
+    /// An object where events are wanted in one shape.
+    fn of_form(&self, text: &[u8], head: &Head, form: Form, take: &mut dyn FnMut(Outcome<'_>)) {
+        if head.source {
+            return self.hit(text, take);
+        }
+        let is_record = head.raw && !head.ecs;
+        if is_record {
+            return self.formed(text, form, true, take);
+        }
+        match form.profile {
+            Profile::Raw if head.raw => return self.formed(text, form, true, take),
+            Profile::Ecs if head.ecs => return self.formed(text, form, false, take),
+            Profile::Ocsf if head.ocsf => return self.formed(text, form, false, take),
+            _ => {}
+        }
+        let tree: Value = match serde_json::from_slice(text) {
+            Ok(tree) => tree,
+            Err(e) => return take(Outcome::Broken(Code::RP0009, json_reason(&e))),
+        };
+        let Value::Object(map) = &tree else { return take(Outcome::Foreign) };
+        match wrapping(map) {
+            Wrapping::CatalogDocument if form.profile == Profile::Ss4o => {
+                self.formed(text, form, false, take);
+            }
+            kind @ (Wrapping::Records
+            | Wrapping::LookupEvents
+            | Wrapping::EventBridge
+            | Wrapping::LogEvents) => {
+                let Ok(text) = std::str::from_utf8(text) else { return };
+                match unwrap(kind, text) {
+                    Ok(records) => records.iter().for_each(|r| self.formed(r.as_bytes(), form, true, take)),
+                    Err(e) => take(Outcome::Broken(Code::RP0011, e.to_string())),
+                }
+            }
+            _ => take(Outcome::Foreign),
+        }
+    }
+
+    /// An event in the shape that is wanted; foreign, if it is a record that has another one.
+    fn formed(&self, text: &[u8], form: Form, is_record: bool, take: &mut dyn FnMut(Outcome<'_>)) {
+        match form.profile {
+            Profile::Raw if is_record => self.ecs(text, None, None, take),
+            Profile::Ecs if is_record && form.from_records => self.raw(text, take),
+            Profile::Ss4o if is_record && form.from_records => match serde_json::from_slice::<Value>(text) {
+                Err(e) => take(Outcome::Broken(Code::RP0009, json_reason(&e))),
+                Ok(record) => take(Outcome::Event(Event {
+                    body: Body::Tree(serde_json::json!({ "aws": { "cloudtrail": record } })),
+                    id: None,
+                    index: None,
+                    errors: Vec::new(),
+                })),
+            },
+            Profile::Raw => take(Outcome::Foreign),
+            _ if is_record => take(Outcome::Foreign),
+            _ => self.ecs(text, None, None, take),
+        }
     }
 
     fn raw(&self, text: &[u8], take: &mut dyn FnMut(Outcome<'_>)) {
@@ -221,6 +298,7 @@ struct Head {
     raw: bool,
     ecs: bool,
     source: bool,
+    ocsf: bool,
 }
 
 struct HeadSeed<'h>(&'h mut Head);
@@ -250,6 +328,8 @@ impl<'de> Visitor<'de> for HeadSeed<'_> {
                     self.0.ecs = true;
                 }
                 "_source" => self.0.source = true,
+                "class_uid" | "activity_id" | "api" => self.0.ocsf = true,
+                k if k.starts_with("api.") => self.0.ocsf = true,
                 _ => {}
             }
             map.next_value::<IgnoredAny>()?;

@@ -3,4 +3,5 @@
 mod deploy;
 mod generate;
 mod profiles;
+mod replay;
 mod selection;
