@@ -189,7 +189,8 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
     let took = started.elapsed();
     let left_out = left_out(report.pruned, report.outside, report.duplicates, sample);
     let summary = |engine: &Engine, report: &Report, took, terminal: &mut Terminal, aside| {
-        summary(engine, report, &not_run, &left_out, took, args.profile, terminal, aside)
+        let manner = Manner { took, profile: args.profile, aside };
+        summary(engine, report, &not_run, &left_out, manner, terminal)
     };
     let json = || {
         let mut out = report_json(&engine, &report, &compiled, &not_run, sample);
@@ -307,16 +308,22 @@ fn moment(at: Nanos) -> String {
 
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
 
-/// What was read, alerts per rule, and the verdict. With `aside`, on stderr.
+/// How a replay was made and is told.
+struct Manner {
+    took: Duration,
+    profile: Option<Profile>,
+    /// On stderr, beside an answer for programs.
+    aside: bool,
+}
+
+/// What was read, alerts per rule, and the verdict.
 fn summary(
     engine: &Engine,
     report: &Report,
     not_run: &[(String, String, bool)],
     left_out: &[String],
-    took: Duration,
-    profile: Option<Profile>,
+    Manner { took, profile, aside }: Manner,
     terminal: &mut Terminal,
-    aside: bool,
 ) {
     let mut lines = Vec::new();
     let span = report.times.map_or(String::new(), |(from, to)| format!(", {} to {}", day(from), day(to)));

@@ -2,6 +2,7 @@
 //! brings what is missing.
 
 use super::*;
+use rayon::prelude::*;
 use std::collections::BTreeSet;
 
 /// What a deploy finds there.
@@ -76,38 +77,40 @@ fn faults() -> Vec<(Fault, usize)> {
 
 #[test]
 fn every_fault_at_every_request_loses_nothing_and_the_next_deploy_completes_it() {
+    let mut all = Vec::new();
     for before in [Before::Nothing, Before::Older, Before::Surplus] {
         let plain = lab(before);
         let earlier = plain.fake.requests().len();
         tried(&plain).unwrap();
+        let requests = plain.fake.requests().len() - earlier;
         assert_eq!(plain.words(), []);
-        let requests = plain.fake.requests().len() - earlier - 1;
         assert!(requests >= 3, "{before:?}: {requests}");
         for (fault, times) in faults() {
-            for at in 0..requests {
-                let what = format!("{before:?}, {fault:?} at request {at}");
-                let lab = lab(before);
-                let kept = there(&lab);
-                lab.fake.fault(fault.clone(), at, times);
-                let applied = tried(&lab);
-                let wanted: BTreeSet<String> = lab.wanted.iter().map(|w| w.rule_id.clone()).collect();
-                // what was there and is wanted, or is somebody else's, is there whatever happens
-                let now = there(&lab);
-                let safe = |id: &&String| id.is_empty() || wanted.contains(*id);
-                assert!(kept.iter().filter(safe).all(|id| now.contains(id)), "{what}: {now:?}");
-                lab.fake.heal();
-                // what was told as written is there as it was wanted
-                if applied.is_some_and(|a| a.failed.is_empty() && a.conflicts.is_empty()) {
-                    assert_eq!(lab.words(), [], "{what}");
-                }
-                let again = tried(&lab).unwrap();
-                assert!(again.failed.is_empty() && again.conflicts.is_empty(), "{what}: {again:?}");
-                assert_eq!(lab.words(), [], "{what}");
-                assert_eq!(there(&lab).len(), wanted.len() + 1, "{what}");
-                assert_eq!(tried(&lab).unwrap().written, 0, "{what}");
-            }
+            all.extend((0..requests).map(|at| (before, fault.clone(), times, at)));
         }
     }
+    all.par_iter().for_each(|(before, fault, times, at)| {
+        let what = format!("{before:?}, {fault:?} at request {at}");
+        let lab = lab(*before);
+        let kept = there(&lab);
+        lab.fake.fault(fault.clone(), *at, *times);
+        let applied = tried(&lab);
+        let wanted: BTreeSet<String> = lab.wanted.iter().map(|w| w.rule_id.clone()).collect();
+        // what was there and is wanted, or is somebody else's, is there whatever happens
+        let now = there(&lab);
+        let safe = |id: &&String| id.is_empty() || wanted.contains(*id);
+        assert!(kept.iter().filter(safe).all(|id| now.contains(id)), "{what}: {now:?}");
+        lab.fake.heal();
+        // what was told as written is there as it was wanted
+        if applied.is_some_and(|a| a.failed.is_empty() && a.conflicts.is_empty()) {
+            assert_eq!(lab.words(), [], "{what}");
+        }
+        let again = tried(&lab).unwrap();
+        assert!(again.failed.is_empty() && again.conflicts.is_empty(), "{what}: {again:?}");
+        assert_eq!(lab.words(), [], "{what}");
+        assert_eq!(there(&lab).len(), wanted.len() + 1, "{what}");
+        assert_eq!(tried(&lab).unwrap().written, 0, "{what}");
+    });
 }
 
 #[test]
