@@ -93,6 +93,7 @@ pub fn run(args: ConvertArgs, terminal: &mut Terminal) -> Exit {
         prefilter: None,
         any_document: false,
         projection: None,
+        form: None,
     };
     let bytes = Arc::new(AtomicU64::new(0));
     let (mut documents, mut foreign, mut broken, mut with_errors) = (0usize, 0usize, 0usize, 0usize);

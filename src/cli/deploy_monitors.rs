@@ -5,16 +5,18 @@ use super::pack::Opened;
 use super::terminal::{Terminal, count};
 use super::{Exit, aws, connection, validate};
 use crate::diag::{Code, Diagnostic, Severity};
-use crate::emit::opensearch::{MonitorKind, monitors};
-use crate::pack::Target;
+use crate::emit::opensearch::{MonitorKind, Monitors, Notification, monitors_with};
+use crate::lang::rule::{Rule, interval};
 use crate::pack::target::Auth;
+use crate::pack::{self, CompiledRule, Config, Target};
 use crate::render::{self, Format};
 use crate::report::opensearch as report;
 use crate::schema::Version;
 use crate::target::Secret;
 use crate::target::http::{Credentials, Failure, Http};
+use crate::target::kibana::{NamedAction, overlay};
 use crate::target::opensearch::{
-    self, About, Applied, Change, Kind, OpenSearch, Settings, Wanted, fields_of,
+    self, About, Applied, Change, Kind, MAX_TRIGGERS, OpenSearch, Settings, Wanted, fields_of,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,54 +34,190 @@ fn alerts(live: &opensearch::Live) -> bool {
     live.monitor.get("triggers").and_then(Value::as_array).is_some_and(|t| !t.is_empty())
 }
 
-/// Runs the command.
-pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut Terminal) -> Exit {
+/// The rules that a target selects, with the exceptions of its overlays.
+pub fn selected(opened: &Opened, mut rules: Vec<CompiledRule>, target: &Target) -> Vec<CompiledRule> {
+    rules.retain(|r| target.select.accepts(&r.rule));
+    opened.pack.compile_for(rules, target)
+}
+
+/// The monitors of a target's rules: with the index patterns of its overlays, and the actions that they add.
+pub fn made(
+    rules: &[CompiledRule],
+    config: &Config,
+    target: &Target,
+    whole: bool,
+) -> (Monitors, BTreeMap<String, Vec<NamedAction>>) {
+    let overlaid = |rule: &Rule| overlay(rule, json!({ "index": config.opensearch.index }), target);
+    let monitors = monitors_with(rules, config, whole, &|rule| {
+        let index = overlaid(rule).json.get("index").and_then(Value::as_array).cloned().unwrap_or_default();
+        let index = index.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        pack::OpenSearch { index, ..config.opensearch.clone() }
+    });
+    let actions = rules.iter().map(|r| (r.rule.name.clone(), overlaid(&r.rule).actions));
+    (monitors, actions.filter(|(_, a)| !a.is_empty()).collect())
+}
+
+/// Actions of overlays: their channels are known by name or id.
+fn notify(
+    wanted: &mut [Wanted],
+    mut actions: BTreeMap<String, Vec<NamedAction>>,
+    channels: &[(String, String)],
+    config: &Config,
+) -> Vec<Diagnostic> {
+    let mut found: BTreeMap<String, Diagnostic> = BTreeMap::new();
+    for want in wanted {
+        for (n, action) in actions.remove(&want.name).into_iter().flatten().enumerate() {
+            let name = &action.connector;
+            let meant: Vec<&(String, String)> =
+                channels.iter().filter(|(id, called)| called == name || id == name).collect();
+            let channel = match meant.as_slice() {
+                [(id, _)] => id.clone(),
+                several => {
+                    let many = if several.is_empty() { "no" } else { "several" };
+                    let message = format!("OpenSearch has {many} notification channel `{name}`");
+                    let mut d = Diagnostic::new(Code::RP0906, message);
+                    let known = channels.iter().map(|c| c.1.as_str());
+                    if let Some(near) = crate::diag::did_you_mean(name, known).filter(|_| several.is_empty())
+                    {
+                        d = d.help(format!("did you mean `{near}`?"));
+                    }
+                    if let Some(document) = &config.document {
+                        d = d.at(document.nearest(&action.pointer).value, "").in_source(document.source());
+                    }
+                    found.entry(action.pointer.clone()).or_insert(d);
+                    continue;
+                }
+            };
+            let param = |key: &str| {
+                let text = action.params.as_ref()?.get(key)?.as_str()?;
+                Some(text.to_owned())
+            };
+            let throttle = action.frequency.as_ref().and_then(|f| interval(f.get("throttle")?.as_str()?));
+            let id = format!("{}-action-{}", want.rule_id, n + 1);
+            let (subject, message) = (param("subject"), param("message"));
+            want.notify(&Notification { id, channel, throttle, subject, message });
+        }
+    }
+    found.into_values().collect()
+}
+
+/// What is wanted, what is there, and what follows.
+pub struct Looked {
+    /// The connection.
+    pub to: OpenSearch,
+    /// What the cluster says about itself.
+    pub about: About,
+    /// How many monitors are there, of whomever.
+    pub live: usize,
+    /// How many monitors are wanted.
+    wanted: usize,
+    /// How many rules the target selects.
+    rules: usize,
+    /// The change set.
+    pub changes: Vec<Change>,
+}
+
+/// How to look.
+pub struct Looking {
+    /// Without triggers.
+    pub canary: bool,
+    /// Whether what the pack no longer has is deleted.
+    pub prune: bool,
+}
+
+/// Makes the monitors of a target, reads those that are there and plans. What is wrong is told.
+///
+/// # Errors
+/// The exit, once it has been told.
+pub fn look(
+    opened: &Opened,
+    target: &Target,
+    looking: &Looking,
+    terminal: &mut Terminal,
+) -> Result<Looked, Exit> {
     let config = &opened.pack.config;
+    if target.group && (looking.canary || !opened.is_whole()) {
+        let what = if looking.canary {
+            "`--canary` is for monitors of one rule"
+        } else {
+            "its rules are deployed together"
+        };
+        terminal.note(&format!("error: the target `{}` has `group = true`: {what}", target.name));
+        return Err(Exit::Usage);
+    }
     let validated = validate::check(opened);
     let errors: Vec<Diagnostic> = if validated.failed() {
         validated.diagnostics.iter().filter(|d| d.severity == Severity::Error).cloned().collect()
     } else {
         Vec::new()
     };
-    let mut rules = validated.rules;
-    rules.retain(|r| target.select.accepts(&r.rule));
+    let rules = selected(opened, validated.rules, target);
     if rules.is_empty() {
         terminal.note(&format!("error: the target `{}` selects none of these rules", target.name));
-        return Exit::Usage;
+        return Err(Exit::Usage);
     }
-    let made = monitors(&rules, config, false);
+    let (made, actions) = made(&rules, config, target, false);
     let mut refused = errors;
     refused.extend(made.diagnostics.iter().filter(|d| d.severity == Severity::Error).cloned());
     if !refused.is_empty() {
         refused.iter().for_each(|d| terminal.complain(d));
         terminal.note(&format!("failed: {}, so nothing was deployed", count(refused.len(), "error")));
         terminal.note("        rulepack generate --for opensearch");
-        return Exit::Findings;
+        return Err(Exit::Findings);
     }
     let says = |name: &str| rules.iter().any(|r| r.rule.name == name && r.rule.enabled().is_some());
-    let mut wanted = opensearch::wanted(&made.support, &says, args.canary);
+    let mut wanted = opensearch::wanted(&made.support, &says, looking.canary);
     let (to, about) = match connect(target, &opened.pack.root, config.opensearch.version) {
         Ok(connected) => connected,
-        Err((d, exit)) => return refuse(&d, exit, terminal),
+        Err((d, exit)) => return Err(refuse(&d, exit, terminal)),
     };
     let failed = |doing: &str, e: &Failure| told(target, doing, e);
-    if let Err(found) = fits(&wanted, &to) {
-        found.iter().for_each(|d| terminal.complain(d));
-        terminal.note(&format!("failed: {}, so nothing was written", count(found.len(), "error")));
-        return Exit::Remote;
+    let mut misfits = fits(&wanted, &to);
+    if !actions.is_empty() && misfits.is_empty() {
+        match to.channels() {
+            Ok(channels) => misfits = notify(&mut wanted, actions, &channels, config),
+            Err(e) => {
+                return Err(refuse(&failed("reading the notification channels", &e), Exit::Remote, terminal));
+            }
+        }
+    }
+    if !misfits.is_empty() {
+        misfits.iter().for_each(|d| terminal.complain(d));
+        terminal.note(&format!("failed: {}, so nothing was written", count(misfits.len(), "error")));
+        return Err(Exit::Remote);
     }
     let live = match to.monitors() {
         Ok(live) => live,
-        Err(e) => return refuse(&failed("reading the monitors", &e), Exit::Remote, terminal),
+        Err(e) => return Err(refuse(&failed("reading the monitors", &e), Exit::Remote, terminal)),
     };
-    if args.canary {
+    if looking.canary {
         // what alerts already goes on alerting
         wanted
             .retain(|w| !live.iter().any(|l| alerts(l) && l.mark().is_some_and(|m| m.rule_id == w.rule_id)));
     }
-    let settings = Settings { pack: config.name.clone(), on_drift: target.on_drift, prune: args.prune };
-    let whole = opened.is_whole() && !args.canary;
+    let settings = Settings {
+        pack: config.name.clone(),
+        on_drift: target.on_drift,
+        prune: looking.prune,
+        manage: target.manage.clone(),
+    };
+    if target.group {
+        wanted = opensearch::grouped(wanted, &config.name);
+    }
+    let whole = opened.is_whole() && !looking.canary;
     let changes = opensearch::plan(&wanted, &live, &settings, whole);
+    Ok(Looked { to, about, live: live.len(), wanted: wanted.len(), rules: rules.len(), changes })
+}
+
+/// Runs the command.
+pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut Terminal) -> Exit {
+    let config = &opened.pack.config;
+    let looking = Looking { canary: args.canary, prune: args.prune };
+    let Looked { to, about, live, wanted, rules, changes } = match look(opened, target, &looking, terminal) {
+        Ok(looked) => looked,
+        Err(exit) => return exit,
+    };
+    let failed = |doing: &str, e: &Failure| told(target, doing, e);
     let begun = Instant::now();
     let mut answer =
         Answer { args, target, about: &about, changes: &changes, applied: None, verdict: String::new() };
@@ -94,8 +232,8 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
         terminal.line(&format!(
             "pack {} · {} of {} · {}",
             config.name,
-            count(wanted.len(), "monitor"),
-            count(rules.len(), "rule"),
+            count(wanted, "monitor"),
+            count(rules, "rule"),
             report::about(&config.opensearch)
         ));
         terminal.line("");
@@ -119,12 +257,15 @@ pub fn run(args: &DeployArgs, opened: &Opened, target: &Target, terminal: &mut T
         return refuse(&d, Exit::Usage, terminal);
     }
     let more = number(&changes, "create");
-    if live.len() + more > MAX_MONITORS {
+    if live + more > MAX_MONITORS {
         let message =
             format!("{more} more monitors would be more than the {MAX_MONITORS} that a cluster takes");
         let d = Diagnostic::new(Code::RP0921, message)
-            .note(format!("there are {}", live.len()))
-            .help("`select` of the target chooses among the rules");
+            .note(format!("there are {live}"))
+            .help(format!(
+            "`group = true` in [target.{}] puts up to {MAX_TRIGGERS} rules into one monitor; `select` chooses among them",
+            target.name
+        ));
         return refuse(&d, Exit::Usage, terminal);
     }
     let writes = changes.iter().any(|c| c.kind.writes());
@@ -273,7 +414,7 @@ fn connect(target: &Target, root: &Path, version: Version) -> Result<(OpenSearch
 }
 
 /// Whether the indices have the fields that the monitors read, and have them whole.
-fn fits(wanted: &[Wanted], to: &OpenSearch) -> Result<(), Vec<Diagnostic>> {
+fn fits(wanted: &[Wanted], to: &OpenSearch) -> Vec<Diagnostic> {
     let mut by_index: BTreeMap<(Vec<String>, bool), BTreeSet<String>> = BTreeMap::new();
     for w in wanted {
         let indices = ["/inputs/0/doc_level_input/indices", "/inputs/0/search/indices"]
@@ -300,7 +441,7 @@ fn fits(wanted: &[Wanted], to: &OpenSearch) -> Result<(), Vec<Diagnostic>> {
             }
         }
     }
-    if found.is_empty() { Ok(()) } else { Err(found) }
+    found
 }
 
 /// What is wrong with a field. Of searches the report has told that a text is analysed.
@@ -341,11 +482,11 @@ fn trial(changes: &[Change], to: &OpenSearch) -> Vec<Result<Diagnostic, Failure>
     out
 }
 
-fn number(changes: &[Change], word: &str) -> usize {
+pub fn number(changes: &[Change], word: &str) -> usize {
     changes.iter().filter(|c| c.kind.words().1 == word).count()
 }
 
-fn lines(changes: &[Change], target: &Target) -> Vec<String> {
+pub fn lines(changes: &[Change], target: &Target) -> Vec<String> {
     let mut out = Vec::new();
     let shown: Vec<&Change> = changes.iter().filter(|c| c.kind != Kind::Same).collect();
     let width = shown.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).min(50);
@@ -364,6 +505,7 @@ fn lines(changes: &[Change], target: &Target) -> Vec<String> {
             Kind::Kept => "edited in OpenSearch, and left so".to_owned(),
             Kind::Orphan => "not in the pack; left alone without --prune".to_owned(),
             Kind::Delete => "not in the pack".to_owned(),
+            Kind::Moved => "its rules stand in another monitor now".to_owned(),
             Kind::Same => String::new(),
         };
         out.push(format!("{mark:4}{word:10}{:width$}   {detail}", change.name).trim_end().to_owned());
@@ -397,9 +539,14 @@ fn planned(changes: &[Change], target: &Target) -> String {
             target.name
         );
     }
-    let parts: Vec<String> = ["create", "update", "delete"]
+    let parts: Vec<String> = ["create", "update", "delete", "moved"]
         .into_iter()
-        .filter_map(|word| some(word, format!("{} to {word}", number(changes, word))))
+        .filter_map(|word| {
+            some(
+                word,
+                format!("{} to {}", number(changes, word), if word == "moved" { "replace" } else { word }),
+            )
+        })
         .collect();
     let same = some("same", format!("; {same} same")).unwrap_or_default();
     format!("plan: {}{left}{same}", parts.join(", "))

@@ -1,6 +1,7 @@
 //! `rulepack diff`: what a change would do, rules and alerts.
 
 mod live;
+mod monitors;
 
 use super::Exit;
 use super::git::{GitError, Repository};

@@ -7,6 +7,7 @@ use super::terminal::{Terminal, count};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::emit::{self, Check, Generated};
 use crate::pack::CompiledRule;
+use crate::pack::Target;
 use crate::render;
 use crate::report::page;
 use crate::schema::Version;
@@ -49,6 +50,28 @@ pub struct GenerateArgs {
     /// How to show findings
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: FindingFormat,
+}
+
+impl GenerateArgs {
+    /// The target that is asked for, of the right product.
+    fn target(&self, config: &crate::pack::Config, terminal: &mut Terminal) -> Result<Option<Target>, Exit> {
+        let Some(name) = self.target.as_deref() else { return Ok(None) };
+        if self.out.is_none() {
+            terminal.note(
+                "error: `--target` needs `--out DIR`: the pack's own folder holds the rules without overlays",
+            );
+            return Err(Exit::Usage);
+        }
+        let target = super::deploy::choose(Some(name), config, terminal).ok_or(Exit::Usage)?;
+        let monitors = self.product == Product::Opensearch;
+        if monitors != target.opensearch.is_some() {
+            let (is, product) = if monitors { ("Kibana", "kibana") } else { ("OpenSearch", "opensearch") };
+            terminal
+                .note(&format!("error: the target `{name}` is {is}; `--for {product}` makes what it takes"));
+            return Err(Exit::Usage);
+        }
+        Ok(Some(target))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -132,10 +155,7 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         return Exit::Usage;
     }
     let later = [
-        (
-            monitors && (args.target.is_some() || args.docs || args.stack.is_some()),
-            "`--for opensearch` with `--target`, `--stack` or `--docs`",
-        ),
+        (monitors && (args.docs || args.stack.is_some()), "`--for opensearch` with `--stack` or `--docs`"),
         (args.target.is_some() && args.docs, "`--docs` for one target"),
         (args.stack.is_some() && args.docs, "`--docs` for one stack"),
     ];
@@ -149,7 +169,14 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
     };
     let mut rules = opened.compile();
     if monitors {
-        return super::monitors::run(&args, &opened, &rules, terminal);
+        let target = match args.target(&opened.pack.config, terminal) {
+            Ok(target) => target,
+            Err(exit) => return exit,
+        };
+        if let Some(target) = &target {
+            rules = super::deploy_monitors::selected(&opened, rules, target);
+        }
+        return super::monitors::run(&args, &opened, &rules, target.as_ref(), terminal);
     }
     let mut limits = Limits::default();
     let stack = match args.stack.as_deref().map(|text| (text, stack_of(text))) {
@@ -169,18 +196,9 @@ pub fn run(args: GenerateArgs, terminal: &mut Terminal) -> Exit {
         }
     };
     let config = &opened.pack.config;
-    let target = match args.target.as_deref() {
-        None => None,
-        Some(_) if args.out.is_none() => {
-            terminal.note(
-                "error: `--target` needs `--out DIR`: the pack's own folder holds the rules without overlays",
-            );
-            return Exit::Usage;
-        }
-        Some(name) => match super::deploy::choose(Some(name), config, terminal) {
-            Some(target) => Some(target),
-            None => return Exit::Usage,
-        },
+    let target = match args.target(config, terminal) {
+        Ok(target) => target,
+        Err(exit) => return exit,
     };
     if let Some(target) = &target {
         rules.retain(|r| target.select.accepts(&r.rule));

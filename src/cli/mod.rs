@@ -39,6 +39,7 @@ mod validate;
 
 use crate::diag::{Code, Diagnostic};
 use crate::es::date;
+use crate::pack::Profile;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -337,4 +338,11 @@ fn now(given: Option<&str>) -> Result<date::Nanos, String> {
         Some(text) => date::parse_value(text)
             .ok_or_else(|| format!("`--now {text}` is no time; write it as 2026-01-31T12:00:00Z")),
     }
+}
+
+/// The shapes of events by their words.
+fn profiles() -> impl clap::builder::TypedValueParser<Value = Profile> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(Profile::ALL.map(Profile::name))
+        .try_map(|text| Profile::from_name(&text).ok_or("no profile"))
 }

@@ -8,7 +8,7 @@ use super::terminal::{Terminal, count};
 use crate::diag::{Diagnostic, Severity};
 use crate::emit::opensearch::{FOLDER, Grade, Monitors, monitors};
 use crate::emit::{self, Check};
-use crate::pack::CompiledRule;
+use crate::pack::{CompiledRule, Target};
 use crate::render;
 use crate::report::opensearch as report;
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ pub struct Compared {
     pub check: Check,
     /// The report of the configuration and its wanted text, where the file differs.
     pub report: Option<(String, String)>,
+    /// How many actions of a target are left out, as their channels are looked up by a deploy.
+    pub named: usize,
 }
 
 impl Compared {
@@ -34,17 +36,24 @@ impl Compared {
     }
 }
 
-/// Makes the monitors of the rules and compares them with a folder, and the report with its file.
-pub fn compare(opened: &Opened, rules: &[CompiledRule], dir: &Path) -> Compared {
+/// Makes the monitors of the rules, as a target wants them, and compares them with a folder, and the report with
+/// its file.
+fn compare(opened: &Opened, rules: &[CompiledRule], dir: &Path, target: Option<&Target>) -> Compared {
     let config = &opened.pack.config;
-    let whole = opened.is_whole();
-    let monitors = monitors(rules, config, whole);
+    let whole = opened.is_whole() && target.is_none();
+    let (monitors, named) = match target {
+        None => (monitors(rules, config, whole), 0),
+        Some(target) => {
+            let (monitors, actions) = super::deploy_monitors::made(rules, config, target, false);
+            (monitors, actions.values().map(Vec::len).sum())
+        }
+    };
     let mut check = emit::check(&read_all(dir), &monitors.files);
     if !whole {
         check.extra.clear();
     }
-    let report = stale_report(opened, &monitors);
-    Compared { monitors, check, report }
+    let report = stale_report(opened, &monitors).filter(|_| target.is_none());
+    Compared { monitors, check, report, named }
 }
 
 /// The report of the configuration and its wanted text, where the file differs.
@@ -64,7 +73,13 @@ pub fn losses(opened: &Opened, rules: &[CompiledRule]) -> (Vec<Diagnostic>, Opti
 }
 
 /// Runs the command.
-pub fn run(args: &GenerateArgs, opened: &Opened, rules: &[CompiledRule], terminal: &mut Terminal) -> Exit {
+pub fn run(
+    args: &GenerateArgs,
+    opened: &Opened,
+    rules: &[CompiledRule],
+    target: Option<&Target>,
+    terminal: &mut Terminal,
+) -> Exit {
     let config = &opened.pack.config;
     let kept = || config.generate_dir.as_ref().map(|d| opened.pack.root.join(d).join(FOLDER));
     let Some(dir) = args.out.clone().or_else(kept) else {
@@ -72,7 +87,7 @@ pub fn run(args: &GenerateArgs, opened: &Opened, rules: &[CompiledRule], termina
         terminal.note("help: add `[generate]` with `dir = \"generated\"`, or give --out DIR");
         return Exit::Usage;
     };
-    let compared = compare(opened, rules, &dir);
+    let compared = compare(opened, rules, &dir, target);
     let mut found: Vec<Diagnostic> = compared.monitors.diagnostics.clone();
     let of_rules = rules.iter().flat_map(|r| r.diagnostics.iter()).filter(|d| d.severity == Severity::Error);
     found.extend(of_rules.cloned());
@@ -80,6 +95,12 @@ pub fn run(args: &GenerateArgs, opened: &Opened, rules: &[CompiledRule], termina
     crate::diag::sort(&mut found);
     let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
     told(args, opened, &compared, &found, terminal);
+    if compared.named > 0 {
+        terminal.remark(&format!(
+            "note: {} left out: `deploy` looks their channels up by name",
+            count(compared.named, "action")
+        ));
+    }
     if args.check {
         return checked(args, &compared, errors, terminal);
     }

@@ -7,12 +7,15 @@ use super::progress::Progress;
 use super::report::{self, ReportFormat, Reports};
 use super::terminal::{Terminal, count, duration, thousands};
 use crate::diag::Diagnostic;
+use crate::emit::opensearch::Support;
 use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Options};
-use crate::pack::CompiledRule;
+use crate::pack::{CompiledRule, Profile};
 use crate::render::{AlertRow, Run};
 use crate::replay::decision::{quoted, shorten};
-use crate::replay::{Alert, Engine, Problem, ProblemKind, Report, RunRule, records};
+use crate::replay::events::Form;
+use crate::replay::layout::Layout;
+use crate::replay::{Alert, Engine, Problem, ProblemKind, Report, RunRule, monitor, records};
 use crate::trial::short;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -32,7 +35,8 @@ use std::time::{Duration, Instant};
     after_help = "Examples:\n  rulepack replay ~/logs/AWSLogs\n  rulepack replay -r severity:high trail.json.gz\n  \
 rulepack replay --rules ../other/rules --format ndjson logs/ > alerts.ndjson\n  \
 rulepack replay --history last-month/ this-week/\n  \
-rulepack replay --since 7d --account 111122223333 --region eu-west-1 AWSLogs/"
+rulepack replay --since 7d --account 111122223333 --region eu-west-1 AWSLogs/\n  \
+rulepack replay --profile raw trail.json.gz"
 )]
 pub struct ReplayArgs {
     #[command(flatten)]
@@ -56,6 +60,9 @@ pub struct ReplayArgs {
     /// Show each alert with its evidence
     #[arg(long)]
     show_alerts: bool,
+    /// Run the queries of the OpenSearch monitors over documents of this shape, as they are
+    #[arg(long, value_name = "PROFILE", value_parser = super::profiles())]
+    profile: Option<Profile>,
     /// Without prefilter and lazy conversion: the slow way, to compare
     #[arg(long, hide = true)]
     no_shortcuts: bool,
@@ -84,6 +91,36 @@ const ASSUMPTIONS: [&str; 6] = [
     "new terms: history is the input itself and --history",
     "a sequence of events is one alert; Kibana writes one above a building block for each event",
 ];
+
+/// What a replay of monitors takes for granted.
+const OF_MONITORS: [&str; 4] = [
+    "documents are read as they are: nothing is converted, and a document counts as often as it is there",
+    "the fields are mapped as the rules' catalogues say, text in records as `keyword`",
+    "one pass over all input: schedules and ranges of runs play no part",
+    "an alert for each event that a search finds, where the monitor raises one for all",
+];
+
+/// What a replay takes for granted.
+fn assumptions(profile: Option<Profile>) -> &'static [&'static str] {
+    if profile.is_some() { &OF_MONITORS } else { &ASSUMPTIONS }
+}
+
+/// The rules of some monitors, and those that have none or whose monitor does not run: name, reason, whether an
+/// error of theirs is the reason.
+fn of_monitors(
+    compiled: &[CompiledRule],
+    support: &[Support],
+    config: &crate::pack::Config,
+) -> (Vec<RunRule>, Vec<(String, String, bool)>) {
+    let (mut run, mut not_run) = (Vec::new(), Vec::new());
+    for (rule, support) in compiled.iter().zip(support) {
+        match monitor::run_rule(support, rule, config) {
+            Ok(rule) => run.push(rule),
+            Err(why) => not_run.push((rule.rule.name.clone(), why, rule.has_errors())),
+        }
+    }
+    (run, not_run)
+}
 
 /// Runs the command.
 pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
@@ -121,9 +158,25 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
     let compiled = opened.compile();
     let unreadable: Vec<String> =
         opened.files().iter().filter(|f| f.rule.is_none()).map(|f| f.name.clone()).collect();
-    let runnable: Vec<RunRule> = compiled.iter().filter_map(RunRule::of).collect();
     let sample = selection.sample;
-    let mut engine = Engine::with(runnable, Converter::new(Options::default()), selection);
+    let converter = Converter::new(Options::default());
+    let config = &opened.pack.config;
+    let support: Vec<Support> = match args.profile {
+        Some(profile) => compiled.iter().map(|c| monitor::support(c, config, profile)).collect(),
+        None => Vec::new(),
+    };
+    let (mut engine, not_run) = match args.profile {
+        Some(profile) => {
+            let (rules, mut not_run) = of_monitors(&compiled, &support, config);
+            not_run.extend(unreadable.iter().map(|n| (n.clone(), "unreadable file".to_owned(), true)));
+            let layout = Layout::of(Form { profile, from_records: false });
+            (Engine::laid_out(rules, converter, selection, layout), not_run)
+        }
+        None => {
+            let rules: Vec<RunRule> = compiled.iter().filter_map(RunRule::of).collect();
+            (Engine::with(rules, converter, selection), not_run(&compiled, &unreadable))
+        }
+    };
     if args.no_shortcuts {
         engine = engine.without_shortcuts();
     }
@@ -134,17 +187,32 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
     let report = engine.run(&paths, &history, &bytes);
     progress.finish();
     let took = started.elapsed();
-    let not_run = not_run(&compiled, &unreadable);
     let left_out = left_out(report.pruned, report.outside, report.duplicates, sample);
     let summary = |engine: &Engine, report: &Report, took, terminal: &mut Terminal, aside| {
-        summary(engine, report, &not_run, &left_out, took, terminal, aside)
+        let manner = Manner { took, profile: args.profile, aside };
+        summary(engine, report, &not_run, &left_out, manner, terminal)
     };
-    let json = || report_json(&engine, &report, &compiled, &not_run, sample);
+    let json = || {
+        let mut out = report_json(&engine, &report, &compiled, &not_run, sample);
+        if let (Some(profile), Some(map)) = (args.profile, out.as_object_mut()) {
+            map.insert("profile".into(), profile.name().into());
+            map.insert("assumptions".into(), json!(OF_MONITORS));
+            map.insert("monitors".into(), support.iter().map(monitor_json).collect());
+        }
+        out
+    };
     let bad = !report.complete() || not_run.iter().any(|(_, _, error)| *error);
     let exit =
         if bad || (args.fail_on_alert && !report.alerts.is_empty()) { Exit::Findings } else { Exit::Fine };
-    let run =
-        as_run(&engine, &report, &not_run, &left_out, exit == Exit::Findings, took, reports.show_values);
+    let run = as_run(
+        &engine,
+        &report,
+        &not_run,
+        &left_out,
+        exit == Exit::Findings,
+        took,
+        (reports.show_values, args.profile),
+    );
     match args.format {
         Answers::Ndjson => {
             for alert in &report.alerts {
@@ -180,7 +248,7 @@ fn as_run(
     left_out: &[String],
     failed: bool,
     took: Duration,
-    show_values: bool,
+    (show_values, profile): (bool, Option<Profile>),
 ) -> Run<'static> {
     let finding = |p: &Problem| {
         // a parser's message may hold a piece of the event
@@ -199,7 +267,7 @@ fn as_run(
         })
         .collect();
     let mut remarks: Vec<String> =
-        remarks(engine, report, not_run).iter().map(|r| r.trim_start().to_owned()).collect();
+        remarks(engine, report, not_run, profile).iter().map(|r| r.trim_start().to_owned()).collect();
     remarks.extend(left_out.iter().cloned());
     let verdict = verdict(report, not_run, took);
     Run {
@@ -240,34 +308,42 @@ fn moment(at: Nanos) -> String {
 
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
 
-/// What was read, alerts per rule, and the verdict. With `aside`, on stderr.
+/// How a replay was made and is told.
+struct Manner {
+    took: Duration,
+    profile: Option<Profile>,
+    /// On stderr, beside an answer for programs.
+    aside: bool,
+}
+
+/// What was read, alerts per rule, and the verdict.
 fn summary(
     engine: &Engine,
     report: &Report,
     not_run: &[(String, String, bool)],
     left_out: &[String],
-    took: Duration,
+    Manner { took, profile, aside }: Manner,
     terminal: &mut Terminal,
-    aside: bool,
 ) {
     let mut lines = Vec::new();
     let span = report.times.map_or(String::new(), |(from, to)| format!(", {} to {}", day(from), day(to)));
     let rules = engine.rules().len() + not_run.len();
     if !terminal.quiet {
         lines.push(format!(
-            "{}, {}{span} · {}",
+            "{}, {}{span} · {}{}",
             count(report.files, "file"),
             records_of(report),
-            count(rules, "rule")
+            count(rules, "rule"),
+            profile.map_or(String::new(), |p| format!(" as monitors, profile {}", p.name()))
         ));
         lines.push(String::new());
         lines.extend(per_rule(engine, report));
-        lines.extend(remarks(engine, report, not_run));
+        lines.extend(remarks(engine, report, not_run, profile));
         lines.extend(left_out.iter().map(|l| format!("           {l}")));
         lines.push(String::new());
     }
     if terminal.verbose {
-        lines.extend(ASSUMPTIONS.iter().map(|a| format!("assumed: {a}")));
+        lines.extend(assumptions(profile).iter().map(|a| format!("assumed: {a}")));
     }
     lines.extend(verdict(report, not_run, took));
     for line in lines {
@@ -384,7 +460,12 @@ fn per_rule(engine: &Engine, report: &Report) -> Vec<String> {
         .collect()
 }
 
-fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)]) -> Vec<String> {
+fn remarks(
+    engine: &Engine,
+    report: &Report,
+    not_run: &[(String, String, bool)],
+    profile: Option<Profile>,
+) -> Vec<String> {
     let mut out = Vec::new();
     let indent = "           ";
     let silent = (0..engine.rules().len()).filter(|r| !report.alerts.iter().any(|a| a.rule == *r)).count();
@@ -407,16 +488,24 @@ fn remarks(engine: &Engine, report: &Report, not_run: &[(String, String, bool)])
         }
     }
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, reason, _) in not_run {
-        *reasons.entry(reason).or_default() += 1;
+    for (name, reason, _) in not_run {
+        match profile {
+            // each has a reason of its own
+            Some(_) => out.push(format!("{indent}{name} not run: {reason}")),
+            None => *reasons.entry(reason).or_default() += 1,
+        }
     }
     for (reason, n) in reasons {
         out.push(format!("{indent}{} not run: {reason}", count(n, "rule")));
     }
     if report.foreign > 0 {
         out.push(format!(
-            "{indent}{} skipped: neither CloudTrail nor ECS",
-            count(usize::try_from(report.foreign).unwrap_or(usize::MAX), "record")
+            "{indent}{} skipped: {}",
+            count(usize::try_from(report.foreign).unwrap_or(usize::MAX), "record"),
+            match profile {
+                Some(profile) => format!("not of the shape `{}`", profile.name()),
+                None => "neither CloudTrail nor ECS".to_owned(),
+            }
         ));
     }
     if report.skipped_files > 0 {
@@ -489,6 +578,16 @@ fn alert_json(engine: &Engine, alert: &Alert) -> Value {
         "group": group,
         "file": alert.file,
         "evidence": evidence,
+    })
+}
+
+/// A monitor that was replayed, or why there is none.
+fn monitor_json(support: &Support) -> Value {
+    json!({
+        "rule": support.name,
+        "grade": support.grade.name(),
+        "kind": support.kind.map(|k| k.name()),
+        "differs": support.reasons,
     })
 }
 

@@ -5,8 +5,9 @@ use super::pack::{Opened, Selection, open};
 use super::report::{self, ReportFormat, Reports};
 use super::terminal::{Terminal, count, duration};
 use super::{accept, memory};
+use crate::diag::Code;
 use crate::diag::{Diagnostic, Severity};
-use crate::pack::{CompiledRule, TestFile};
+use crate::pack::{CompiledRule, Profile, TestFile};
 use crate::render::Run;
 use crate::replay::decision::Line;
 use crate::trial::{self, CaseResult, Outcome, Results};
@@ -21,7 +22,7 @@ use std::time::Instant;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack test\n  rulepack test aws/iam/saml_provider_updated\n  \
 rulepack test --failed\n  rulepack test --accept aws/iam/saml_provider_updated\n  \
-rulepack test --format github --report junit=tests.xml")]
+rulepack test --format github --report junit=tests.xml\n  rulepack test --profile raw")]
 pub struct TestArgs {
     #[command(flatten)]
     selection: Selection,
@@ -34,6 +35,9 @@ pub struct TestArgs {
     /// Only the cases that failed last
     #[arg(long)]
     failed: bool,
+    /// Run the queries of the OpenSearch monitors, over the CloudTrail records of the cases in this shape
+    #[arg(long, value_name = "PROFILE", value_parser = super::profiles(), conflicts_with_all = ["accept", "failed"])]
+    profile: Option<Profile>,
     #[command(flatten)]
     reports: Reports,
 }
@@ -89,13 +93,23 @@ impl Tested {
 
 /// Runs the tests of compiled rules; of those cases only that `wanted` says, by rule and case.
 pub fn run_tests(opened: &Opened, rules: &[CompiledRule], wanted: &dyn Fn(&str, &str) -> bool) -> Tested {
+    run_profile(opened, rules, wanted, None)
+}
+
+/// The same through the monitors of a profile.
+fn run_profile(
+    opened: &Opened,
+    rules: &[CompiledRule],
+    wanted: &dyn Fn(&str, &str) -> bool,
+    profile: Option<Profile>,
+) -> Tested {
     let files = opened.files();
     let (tests, mut found) = opened.pack.tests(&files);
     found.extend(tests.iter().flat_map(|t| t.diagnostics.iter().cloned()));
     crate::diag::sort(&mut found);
     let mut run: Vec<TestFile> = tests.clone();
     run.iter_mut().for_each(|t| t.cases.retain(|c| wanted(&t.name, &c.name)));
-    let results = trial::run(&opened.pack, rules, &run);
+    let results = trial::run(&opened.pack, rules, &run, profile);
     let untested = rules
         .iter()
         .filter(|r| {
@@ -108,6 +122,14 @@ pub fn run_tests(opened: &Opened, rules: &[CompiledRule], wanted: &dyn Fn(&str, 
 
 /// Runs the command.
 pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
+    if args.profile == Some(Profile::Ocsf) {
+        let message = "bringing the records of test cases into OCSF is not supported yet";
+        terminal.complain(
+            &Diagnostic::new(Code::RP9001, message)
+                .help("`rulepack replay --profile ocsf` reads events that are OCSF"),
+        );
+        return Exit::Findings;
+    }
     let reports = args.reports.here();
     let opened = match open(&args.selection.all(), terminal) {
         Ok(o) => o,
@@ -124,7 +146,7 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
         rules.retain(|r| last.iter().any(|(rule, _)| *rule == r.rule.name));
     }
     let wanted = |rule: &str, case: &str| !args.failed || last.contains(&(rule.to_owned(), case.to_owned()));
-    let tested = run_tests(&opened, &rules, &wanted);
+    let tested = run_profile(&opened, &rules, &wanted, args.profile);
     let took = started.elapsed();
     if args.failed
         && tested.results.cases.is_empty()
@@ -134,14 +156,22 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
         terminal.line("ok: no case that failed last is there any more, or selected");
         return Exit::Fine;
     }
-    memory::write(&opened, &tested.results, terminal);
+    if args.profile.is_none() {
+        memory::write(&opened, &tested.results, terminal);
+    }
     if args.accept {
         return accept::run(&opened, &tested, terminal);
     }
     let failed = tested.bad() + broken_rules(&tested, &rules).len();
     let not_run = not_run_lines(&tested, &rules);
     let verdict = verdict(&tested, failed, took, opened.pack.config.tests.as_str());
-    let json = || as_json(&tested);
+    let json = || {
+        let mut out = as_json(&tested);
+        if let (Some(profile), Some(map)) = (args.profile, out.as_object_mut()) {
+            map.insert("profile".into(), profile.name().into());
+        }
+        out
+    };
     let run = Run {
         command: "test",
         failed: failed > 0,
@@ -169,7 +199,8 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
             }
             print_failures(&tested, terminal);
             not_run.iter().chain(&verdict).for_each(|l| terminal.line(l));
-            if tested.results.count(|o| matches!(o, Outcome::Failed(_))) > 0 {
+            let failures = tested.results.count(|o| matches!(o, Outcome::Failed(_)));
+            if failures > 0 && args.profile.is_none() {
                 terminal.line("        rulepack test --accept      writes the new outcome into the tests, for you to review");
             }
         }

@@ -92,6 +92,30 @@ impl Pack {
             .collect()
     }
 
+    /// The rules as a target wants them: those to which its overlays give exceptions are compiled with them.
+    pub fn compile_for(&self, rules: Vec<CompiledRule>, target: &super::Target) -> Vec<CompiledRule> {
+        rules
+            .into_par_iter()
+            .map(|held| {
+                let overlays: Vec<_> = target
+                    .overlays
+                    .iter()
+                    .filter(|o| !o.exceptions.is_empty() && o.applies_to(&held.rule))
+                    .collect();
+                if overlays.is_empty() {
+                    return held;
+                }
+                let mut exceptions = self.exceptions.clone();
+                for file in &mut exceptions.files {
+                    if overlays.iter().any(|o| o.has_exceptions(file)) {
+                        file.rule_ids.push(held.rule.rule_id().to_owned());
+                    }
+                }
+                compile(&held.rule, &self.config, &exceptions, &Supplied::default())
+            })
+            .collect()
+    }
+
     /// Compiles a rule anew with the tables and answers that a test case supplies.
     pub fn compile_with(&self, rule: &Arc<Rule>, supplied: &Supplied) -> CompiledRule {
         compile(rule, &self.config, &self.exceptions, supplied)

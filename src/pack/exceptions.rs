@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub const VALUE_LISTS: &str = "lists";
 
 /// The exception lists of a pack.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Exceptions {
     /// The files, sorted by name.
     pub files: Vec<ExceptionFile>,

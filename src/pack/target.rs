@@ -13,6 +13,9 @@ pub const DEMO: &str = "demo";
 /// Where the practice Kibana listens.
 pub const DEMO_ADDRESS: &str = "http://127.0.0.1:5699";
 
+/// The parts of an OpenSearch monitor that `manage` may name.
+const OF_MONITORS: [&str; 3] = ["enabled", "schedule", "actions"];
+
 /// Where the credentials come from; never the credentials themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
@@ -196,6 +199,8 @@ pub struct Target {
     pub max_prune: MaxPrune,
     /// Changes that apply there, in order.
     pub overlays: Vec<Overlay>,
+    /// OpenSearch: whether several rules share a monitor.
+    pub group: bool,
 }
 
 impl Target {
@@ -214,6 +219,7 @@ impl Target {
             on_drift: OnDrift::Stop,
             max_prune: MaxPrune::Share(20),
             overlays: Vec::new(),
+            group: false,
         }
     }
 
@@ -277,7 +283,9 @@ impl Target {
                 report(overlay.pointer.clone(), d);
             }
             for rule in applies {
-                if overlay.index.is_some() && rule.json().get("index").is_none() {
+                // a monitor has them apart from its query
+                if overlay.index.is_some() && rule.json().get("index").is_none() && self.opensearch.is_none()
+                {
                     let d = Diagnostic::new(
                         Code::RP0905,
                         format!("`{}` has no `index` that could be replaced", rule.name),
@@ -350,18 +358,37 @@ impl Reader<'_> {
                 self.report(&format!("{}/opensearch", self.pointer), d);
             }
             (None, Some(_)) => {
-                for key in ["space", "manage", "overlay"] {
-                    if table.get(key).is_some() {
-                        let message = format!("`{key}` of a target that is OpenSearch is not supported yet");
-                        self.report(
-                            &format!("{}/{key}", self.pointer),
-                            Diagnostic::new(Code::RP9001, message),
-                        );
+                if table.get("space").is_some() {
+                    let d = Diagnostic::new(
+                        Code::RP0901,
+                        "OpenSearch has no spaces: a cluster keeps all monitors together",
+                    )
+                    .help("leave `space` out; two clusters are two targets");
+                    self.report(&format!("{}/space", self.pointer), d);
+                }
+                for property in
+                    table.get("manage").and_then(Value::as_object).into_iter().flatten().map(|p| p.0)
+                {
+                    if !OF_MONITORS.contains(&property.as_str()) {
+                        let d = Diagnostic::new(
+                            Code::RP0901,
+                            format!("a monitor has no `{property}` that others could own"),
+                        )
+                        .help("of a monitor `enabled`, `schedule` and `actions` can be managed");
+                        self.report(&format!("{}/manage/{property}", self.pointer), d);
                     }
                 }
             }
+            (Some(_), None) if table.get("group").is_some() => {
+                let d = Diagnostic::new(
+                    Code::RP0901,
+                    "`group` puts rules into monitors of OpenSearch, and this is Kibana",
+                );
+                self.report(&format!("{}/group", self.pointer), d);
+            }
             (Some(_), None) => {}
         }
+        target.group = table.get("group") == Some(&Value::Bool(true));
         target.space = text(table, "space").unwrap_or(target.space);
         target.ca = text(table, "ca");
         target.proxy = text(table, "proxy");

@@ -3,8 +3,9 @@
 
 use super::batches::{ALONE, Batch, Batches};
 use super::decision::Decision;
-use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Outcome};
+use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Form, Outcome};
 use super::input::{self, InputFile, Listing};
+use super::layout::Layout;
 use super::members::{MAX_MEMBERS, Member, Members};
 use super::newterms::{NewTerms, combinations, distinct};
 use super::prefilter::{Need, Prefilter};
@@ -73,10 +74,15 @@ fn whole(plan: Plan) -> (Plan, Option<u64>) {
 impl RunRule {
     /// The rule to run of a compiled one; `None` where it has no plan.
     pub fn of(compiled: &crate::pack::CompiledRule) -> Option<RunRule> {
+        Some(RunRule::with_plan(compiled, compiled.plan.clone()?))
+    }
+
+    /// The same with another plan.
+    pub(super) fn with_plan(compiled: &crate::pack::CompiledRule, plan: Plan) -> RunRule {
         let rule = &compiled.rule;
-        let (plan, limit) = whole(compiled.plan.clone()?);
+        let (plan, limit) = whole(plan);
         let max_signals = rule.json().get("max_signals").and_then(serde_json::Value::as_u64).unwrap_or(100);
-        Some(RunRule {
+        RunRule {
             id: rule.rule_id().to_owned(),
             title: rule.title().to_owned(),
             name: rule.name.clone(),
@@ -86,7 +92,7 @@ impl RunRule {
             index: patterns(rule, &plan),
             plan,
             max_signals: limit.map_or(max_signals, |n| n.min(max_signals)),
-        })
+        }
     }
 }
 
@@ -225,11 +231,13 @@ pub struct Engine {
     projection: Projection,
     needs: Needs,
     prefilter: Option<Prefilter>,
+    layout: Layout,
     action_slot: usize,
     actor_slot: usize,
     time_slot: usize,
-    ingested_slot: usize,
     id_slot: usize,
+    /// Where an event lacks the first, it has what is in the second.
+    fallbacks: Vec<(usize, usize)>,
     stream_slots: [usize; 4],
     dispatch: FxHashMap<Box<str>, Vec<usize>>,
     /// Rules by what an event's action begins with.
@@ -260,19 +268,36 @@ impl Engine {
 
     /// The same for a part of the input. History is not cut at its beginning.
     pub fn with(rules: Vec<RunRule>, converter: Converter, selection: Selection) -> Engine {
+        Engine::laid_out(rules, converter, selection, Layout::ecs())
+    }
+
+    /// The same for events of some shape.
+    pub fn laid_out(
+        rules: Vec<RunRule>,
+        converter: Converter,
+        selection: Selection,
+        layout: Layout,
+    ) -> Engine {
         let mut builder = ProjectionBuilder::default();
         let path = |p: &str| Access::Path(p.to_owned());
-        let action_slot = builder.slot(&path("event.action"));
-        let actor_slot = builder.slot(&path("user.name"));
-        let time_slot = builder.slot(&path("@timestamp"));
-        let ingested_slot = builder.slot(&path("event.ingested"));
-        let id_slot = builder.slot(&path("event.id"));
+        let action_slot = builder.slot(&path(layout.action));
+        let actor_slot = builder.slot(&path(layout.actor));
+        let time_slot = builder.slot(&path(layout.time));
+        let id_slot = builder.slot(&path(layout.id));
+        let mut fallbacks: Vec<(usize, usize)> = layout
+            .fallbacks
+            .iter()
+            .map(|(empty, from)| (builder.slot(&path(empty)), builder.slot(&path(from))))
+            .collect();
         let stream_slots =
             ["data_stream.type", "data_stream.dataset", "event.dataset", "data_stream.namespace"]
                 .map(|name| builder.slot(&path(name)));
         let place_slots = selection
             .looks_at_events()
-            .then(|| ["cloud.account.id", "cloud.region"].map(|name| builder.slot(&path(name))));
+            .then(|| [layout.account.0, layout.region].map(|name| builder.slot(&path(name))));
+        if let (Some([account, _]), Some(other)) = (place_slots, layout.account.1) {
+            fallbacks.push((account, builder.slot(&path(other))));
+        }
         let mut bound = Vec::with_capacity(rules.len());
         let mut dispatch: FxHashMap<Box<str>, Vec<usize>> = FxHashMap::default();
         let mut prefixes = Vec::new();
@@ -289,7 +314,7 @@ impl Engine {
                 Some(pipeline) => pipeline.required(&rule.plan.fields, name),
                 None => rule.plan.required_values(name).map(|exact| Required { exact, prefixes: Vec::new() }),
             };
-            match required("event.action") {
+            match required(layout.action) {
                 Some(names) => {
                     let agents =
                         required("user_agent.name").filter(|r| r.prefixes.is_empty()).map(|r| r.exact);
@@ -312,7 +337,8 @@ impl Engine {
             };
             bound.push(Bound { slots, index: globs(false), excluded: globs(true), new_terms });
         }
-        let prefilter = always.is_empty().then(|| Prefilter::new(wanted));
+        // it reads records as they are converted to ECS
+        let prefilter = (always.is_empty() && layout.form.is_none()).then(|| Prefilter::new(wanted));
         let projection = builder.build();
         let needs = Needs::of(projection.slots().iter().map(Access::path));
         Engine {
@@ -321,11 +347,12 @@ impl Engine {
             projection,
             needs,
             prefilter,
+            layout,
             action_slot,
             actor_slot,
             time_slot,
-            ingested_slot,
             id_slot,
+            fallbacks,
             stream_slots,
             dispatch,
             prefixes,
@@ -392,7 +419,9 @@ impl Engine {
             total.absorb(part);
         }
         total.report.files = listing.files.len();
-        total.check_shape(|| listing.files.first().map(InputFile::shown).unwrap_or_default());
+        total.check_shape(self.layout.form, || {
+            listing.files.first().map(InputFile::shown).unwrap_or_default()
+        });
         self.finish(total)
     }
 
@@ -412,7 +441,9 @@ impl Engine {
         let at = at.or(total.report.times.map(|(_, last)| last));
         self.read_texts(history, true, &mut total, (at, given), &counts);
         total.now = given;
-        total.check_shape(|| events.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default());
+        total.check_shape(self.layout.form, || {
+            events.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+        });
         self.finish(total)
     }
 
@@ -460,10 +491,11 @@ impl Engine {
             prefilter: None,
             any_document: false,
             projection: Some(&self.projection),
+            form: self.layout.form,
         };
         let mut one = |mut event: Event<'_>, record: &Record<'_>| {
             let Some(document) = event.document.take() else { return };
-            document.fill(self.ingested_slot, self.time_slot);
+            self.fallbacks.iter().for_each(|(empty, from)| document.fill(*empty, *from));
             let document = &*document;
             let event = &event;
             let row = Row { fields: &run.plan.fields, document, slots: &bound.slots };
@@ -642,8 +674,7 @@ impl Engine {
             }
             Outcome::Event(mut event) => {
                 let Some(document) = event.document.take() else { return };
-                // nothing is ingested here: an event counts as ingested when it happened
-                document.fill(self.ingested_slot, self.time_slot);
+                self.fallbacks.iter().for_each(|(empty, from)| document.fill(*empty, *from));
                 self.event(&event, document, record, name, past, part);
             }
         }
@@ -843,6 +874,9 @@ impl Engine {
 
     /// `type-dataset-namespace` of a document that names its data stream.
     fn data_stream(&self, document: &Document) -> Option<String> {
+        if self.layout.form.is_some() {
+            return None;
+        }
         let [kind, dataset, event_dataset, namespace] =
             self.stream_slots.map(|slot| document.cell(slot).values.first().map(Scalar::text));
         let dataset = dataset.or(event_dataset)?;
@@ -955,6 +989,7 @@ impl<'e> Reading<'e> {
             prefilter: engine.prefilter.as_ref(),
             any_document: false,
             projection: Some(&engine.projection),
+            form: engine.layout.form,
         };
         Reading { engine, events, cells: Document::default(), name, past }
     }
@@ -1182,9 +1217,12 @@ impl<'e> Part<'e> {
     }
 
     /// Not one event among the records is no answer about the rules.
-    fn check_shape(&mut self, first: impl FnOnce() -> String) {
+    fn check_shape(&mut self, shape: Option<Form>, first: impl FnOnce() -> String) {
         if self.report.records > 0 && self.report.foreign == self.report.records {
-            let message = "no record is CloudTrail or an ECS document".to_owned();
+            let message = match shape {
+                None => "no record is CloudTrail or an ECS document".to_owned(),
+                Some(form) => format!("no record has the shape `{}`", form.profile.name()),
+            };
             self.problem(ProblemKind::Shape, Code::RP0012, &first(), String::new(), message);
         }
     }

@@ -5,6 +5,7 @@ use super::prefilter::Prefilter;
 use super::records::Record;
 use crate::diag::Code;
 use crate::lang::cloudtrail::{ConvertError, Converter, Needs, Wrapping, unwrap, wrapping};
+use crate::pack::Profile;
 use crate::value::{Document, DocumentError, Projection};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -94,6 +95,18 @@ pub struct EventReader<'a> {
     pub any_document: bool,
     /// Gives events their cells.
     pub projection: Option<&'a Projection>,
+    /// The shape that events have, where they are not made into ECS.
+    pub form: Option<Form>,
+}
+
+/// A shape that events are wanted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// The shape. Events of another one are foreign.
+    pub profile: Profile,
+    /// Whether CloudTrail records are brought into it, as far as that is possible; else they are taken as
+    /// they are, like everything.
+    pub from_records: bool,
 }
 
 impl EventReader<'_> {
@@ -101,7 +114,10 @@ impl EventReader<'_> {
     /// projects, the cells of each event stand in `document`, one after the other.
     pub fn read(&self, record: &Record<'_>, document: &mut Document, take: &mut dyn FnMut(Outcome<'_>)) {
         if record.delivered {
-            return self.raw(record.text, document, take);
+            return match self.form {
+                Some(form) => self.formed(record.text, form, true, document, take),
+                None => self.raw(record.text, document, take),
+            };
         }
         let text = record.text;
         if text.first() == Some(&b'[') {
@@ -119,6 +135,8 @@ impl EventReader<'_> {
         let mut head = Head::default();
         // what is no ECS document has next to nothing to project, so this costs it nothing
         let projected = match self.projection {
+            // a shape is told first
+            _ if self.form.is_some() => Head::of(text).map(|found| head = found),
             Some(projection) => projection.read(text, document, &mut |key| head.see(key)),
             None => Head::of(text).map(|found| head = found),
         };
@@ -128,6 +146,9 @@ impl EventReader<'_> {
                 Ok(found) if !found.is_ecs() => head = found,
                 _ => return take(Outcome::Broken(Code::RP0009, json_reason(e))),
             }
+        }
+        if let Some(form) = self.form {
+            return self.of_form(text, &head, form, document, take);
         }
         if head.is_raw() {
             return self.raw(text, document, take);
@@ -143,6 +164,77 @@ impl EventReader<'_> {
         self.wrapped(text, document, take);
     }
 
+    /// An object where events are wanted in one shape.
+    fn of_form(
+        &self,
+        text: &[u8],
+        head: &Head,
+        form: Form,
+        document: &mut Document,
+        take: &mut dyn FnMut(Outcome<'_>),
+    ) {
+        if head.source {
+            return self.hit(text, document, take);
+        }
+        if head.is_raw() {
+            return self.formed(text, form, true, document, take);
+        }
+        match form.profile {
+            Profile::Raw if head.marks >= 2 => return self.formed(text, form, true, document, take),
+            Profile::Ecs if head.ecs => return self.formed(text, form, false, document, take),
+            Profile::Ocsf if head.ocsf => return self.formed(text, form, false, document, take),
+            _ => {}
+        }
+        let tree: Value = match serde_json::from_slice(text) {
+            Ok(tree) => tree,
+            Err(e) => return take(Outcome::Broken(Code::RP0009, json_reason(&e))),
+        };
+        let Value::Object(map) = &tree else { return take(Outcome::Foreign) };
+        match wrapping(map) {
+            Wrapping::CatalogDocument if form.profile == Profile::Ss4o => {
+                self.formed(text, form, false, document, take);
+            }
+            kind @ (Wrapping::Records
+            | Wrapping::LookupEvents
+            | Wrapping::EventBridge
+            | Wrapping::LogEvents) => {
+                let Ok(text) = std::str::from_utf8(text) else { return };
+                match unwrap(kind, text) {
+                    Ok(records) => {
+                        records.iter().for_each(|r| self.formed(r.as_bytes(), form, true, document, take))
+                    }
+                    Err(e) => take(Outcome::Broken(Code::RP0011, e.to_string())),
+                }
+            }
+            _ => take(Outcome::Foreign),
+        }
+    }
+
+    /// An event in the shape that is wanted; foreign, if it is a record that has another one.
+    fn formed(
+        &self,
+        text: &[u8],
+        form: Form,
+        is_record: bool,
+        document: &mut Document,
+        take: &mut dyn FnMut(Outcome<'_>),
+    ) {
+        match form.profile {
+            Profile::Raw if is_record => self.ecs(text, (None, None), document, take),
+            Profile::Ecs if is_record && form.from_records => self.raw(text, document, take),
+            Profile::Ss4o if is_record && form.from_records => match serde_json::from_slice::<Value>(text) {
+                Err(e) => take(Outcome::Broken(Code::RP0009, json_reason(&e))),
+                Ok(record) => {
+                    let tree = serde_json::json!({ "aws": { "cloudtrail": record } });
+                    self.converted(tree, None, Vec::new(), document, take);
+                }
+            },
+            Profile::Raw => take(Outcome::Foreign),
+            _ if is_record => take(Outcome::Foreign),
+            _ => self.ecs(text, (None, None), document, take),
+        }
+    }
+
     fn raw(&self, text: &[u8], document: &mut Document, take: &mut dyn FnMut(Outcome<'_>)) {
         if self.prefilter.is_some_and(|p| !p.keep(text, self.converter)) {
             return take(Outcome::Dropped(text));
@@ -150,19 +242,26 @@ impl EventReader<'_> {
         match self.converter.convert(text, self.needs) {
             Err(e) => take(Outcome::Broken(code_of(&e), e.to_string())),
             Ok(converted) => {
-                let document = self.projection.map(|projection| {
-                    projection.project_value_into(&converted.document, document);
-                    document
-                });
-                take(Outcome::Event(Event {
-                    body: Body::Tree(converted.document),
-                    id: None,
-                    index: Some(CLOUDTRAIL_INDEX.to_owned()),
-                    errors: converted.errors,
-                    document,
-                }));
+                let index = Some(CLOUDTRAIL_INDEX.to_owned());
+                self.converted(converted.document, index, converted.errors, document, take);
             }
         }
+    }
+
+    /// A document that was made of a record.
+    fn converted(
+        &self,
+        tree: Value,
+        index: Option<String>,
+        errors: Vec<String>,
+        document: &mut Document,
+        take: &mut dyn FnMut(Outcome<'_>),
+    ) {
+        let document = self.projection.map(|projection| {
+            projection.project_value_into(&tree, document);
+            document
+        });
+        take(Outcome::Event(Event { body: Body::Tree(tree), id: None, index, errors, document }));
     }
 
     /// A document that was not projected yet.
@@ -251,6 +350,7 @@ struct Head {
     marks: u8,
     ecs: bool,
     source: bool,
+    ocsf: bool,
 }
 
 impl Head {
@@ -272,6 +372,8 @@ impl Head {
                 self.ecs = true;
             }
             "_source" => self.source = true,
+            "class_uid" | "activity_id" | "api" => self.ocsf = true,
+            k if k.starts_with("api.") => self.ocsf = true,
             _ => {}
         }
     }

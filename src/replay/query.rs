@@ -386,7 +386,8 @@ pub(super) fn each(
     take: &mut dyn FnMut(Event<'_>, &str, Place),
 ) -> Vec<Unread> {
     let unread = std::cell::RefCell::new(Vec::new());
-    let reader = EventReader { converter, needs, prefilter: None, any_document: true, projection: None };
+    let reader =
+        EventReader { converter, needs, prefilter: None, any_document: true, projection: None, form: None };
     for (number, source) in request.sources.iter().enumerate() {
         let (name, opened): (String, std::io::Result<Box<dyn std::io::Read + Send + '_>>) = match source {
             Source::File(file) => {

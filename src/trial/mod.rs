@@ -8,10 +8,12 @@ pub use anonymise::{Anonymiser, Sort, is_documentation_account};
 
 use crate::diag::Severity;
 use crate::lang::cloudtrail::{Converter, Options};
-use crate::pack::{Case, CompiledRule, Pack, TestEvent, TestFile};
+use crate::pack::{Case, CompiledRule, Expect, Pack, Profile, TestEvent, TestFile};
 use crate::plan::table::Supplied;
 use crate::replay::decision::Line;
-use crate::replay::{Engine, RunRule};
+use crate::replay::events::Form;
+use crate::replay::layout::Layout;
+use crate::replay::{Engine, RunRule, Selection, monitor};
 use rayon::prelude::*;
 
 /// What came of a case.
@@ -125,8 +127,9 @@ impl Results {
     }
 }
 
-/// Runs the cases of all rules of a pack that have some.
-pub fn run(pack: &Pack, rules: &[CompiledRule], tests: &[TestFile]) -> Results {
+/// Runs the cases of all rules of a pack that have some. With a profile, what runs is the query of the rule's
+/// OpenSearch monitor, over the events in the shape of the profile.
+pub fn run(pack: &Pack, rules: &[CompiledRule], tests: &[TestFile], profile: Option<Profile>) -> Results {
     // what people see before fixture paths
     let fixtures = pack.shown(&pack.config.fixtures);
     let with_tests: Vec<(&CompiledRule, &TestFile)> = rules
@@ -134,7 +137,7 @@ pub fn run(pack: &Pack, rules: &[CompiledRule], tests: &[TestFile]) -> Results {
         .filter_map(|r| Some((r, tests.iter().find(|t| t.name == r.rule.name && !t.cases.is_empty())?)))
         .collect();
     let parts: Vec<Results> =
-        with_tests.par_iter().map(|(rule, file)| run_rule(pack, rule, file, &fixtures)).collect();
+        with_tests.par_iter().map(|(rule, file)| run_rule(pack, rule, file, &fixtures, profile)).collect();
     let mut out = Results::default();
     for part in parts {
         out.cases.extend(part.cases);
@@ -151,6 +154,14 @@ fn ready(rule: &CompiledRule) -> Ready {
     let run = RunRule::of(rule)
         .ok_or_else(|| rule.not_run.clone().unwrap_or_else(|| "it cannot be run".to_owned()))?;
     Ok(Engine::new(vec![run], Converter::new(Options::default())))
+}
+
+/// What runs the monitor of a rule.
+fn ready_monitor(pack: &Pack, rule: &CompiledRule, profile: Profile) -> Ready {
+    let support = monitor::support(rule, &pack.config, profile);
+    let run = monitor::run_rule(&support, rule, &pack.config)?;
+    let layout = Layout::of(Form { profile, from_records: true });
+    Ok(Engine::laid_out(vec![run], Converter::new(Options::default()), Selection::default(), layout))
 }
 
 /// The rule with the tables and answers of a case.
@@ -172,17 +183,26 @@ fn supplied(pack: &Pack, rule: &CompiledRule, supplied: &Supplied) -> Ready {
     }
 }
 
-fn run_rule(pack: &Pack, rule: &CompiledRule, file: &TestFile, fixtures: &str) -> Results {
-    let plain = ready(rule);
+fn run_rule(
+    pack: &Pack,
+    rule: &CompiledRule,
+    file: &TestFile,
+    fixtures: &str,
+    profile: Option<Profile>,
+) -> Results {
+    let plain = match profile {
+        None => ready(rule),
+        Some(profile) => ready_monitor(pack, rule, profile),
+    };
     if let Err(reason) = &plain
-        && !rule.lacking
-        && file.cases.iter().all(|c| c.supplied.is_empty())
+        && (profile.is_some() || !rule.lacking && file.cases.iter().all(|c| c.supplied.is_empty()))
     {
         return Results { not_run: vec![(rule.rule.name.clone(), reason.clone())], ..Results::default() };
     }
     // cases that supply the same share what is compiled
     let mut held: Vec<(&Supplied, Ready)> = Vec::new();
     let mut cases = Vec::with_capacity(file.cases.len());
+    let mut unfit = 0_usize;
     for case in &file.cases {
         if !case.supplied.is_empty() && !held.iter().any(|(s, _)| **s == case.supplied) {
             held.push((&case.supplied, supplied(pack, rule, &case.supplied)));
@@ -202,6 +222,13 @@ fn run_rule(pack: &Pack, rule: &CompiledRule, file: &TestFile, fixtures: &str) -
             Ok(engine) => {
                 let texts = Texts::new(case, file, fixtures);
                 let report = engine.run_texts(&texts.events(), &texts.history(), case.at);
+                if profile.is_some() && report.foreign > 0 {
+                    unfit += 1;
+                    continue;
+                }
+                // groups of a monitor are called by its fields, not by the columns of the rule
+                let nameless = profile.map(|_| without_groups(case));
+                let case = nameless.as_ref().unwrap_or(case);
                 result.outcome = judge::judge(engine, case, &texts, &report);
                 result.events = report.records;
                 let came =
@@ -211,7 +238,20 @@ fn run_rule(pack: &Pack, rule: &CompiledRule, file: &TestFile, fixtures: &str) -
         }
         cases.push(result);
     }
-    Results { cases, rules: 1, not_run: Vec::new() }
+    let not_run = profile.filter(|_| unfit > 0).map(|profile| {
+        let name = format!("{} · {unfit} of {} cases", rule.rule.name, file.cases.len());
+        (name, format!("events of theirs cannot be brought into the shape `{}`", profile.name()))
+    });
+    Results { rules: usize::from(!cases.is_empty()), cases, not_run: not_run.into_iter().collect() }
+}
+
+/// The case without what it expects of groups.
+fn without_groups(case: &Case) -> Case {
+    let mut out = case.clone();
+    if let Some(Expect::Alerts(alerts)) = &mut out.expect {
+        alerts.iter_mut().for_each(|a| a.group.clear());
+    }
+    out
 }
 
 /// The texts of a case's events, with the names that people see.

@@ -21,6 +21,9 @@ pub fn run(args: &DiffArgs, target: &str, terminal: &mut Terminal) -> Exit {
         Err(exit) => return exit,
     };
     let Some(target) = choose(Some(target), &opened.pack.config, terminal) else { return Exit::Usage };
+    if target.opensearch.is_some() {
+        return super::monitors::run(args, &opened, &target, terminal);
+    }
     let validated = validate::check(&opened);
     let errors: Vec<_> = validated.diagnostics.iter().filter(|d| d.severity == Severity::Error).collect();
     if !errors.is_empty() {

@@ -11,7 +11,7 @@ mod shape;
 mod table;
 
 pub use condition::{Ask, Condition};
-pub use monitor::{MARK, Mark, without_server_fields};
+pub use monitor::{GROUP_TAG, MARK, Mark, Notification, without_server_fields};
 pub use shape::{Unmapped, mapped};
 
 use crate::diag::{Code, Diagnostic};
@@ -279,7 +279,18 @@ pub struct Monitors {
 /// Makes the monitors of some rules. `whole` tells whether they are all of the pack, so that an allowance
 /// without a loss is worth a finding. The bytes depend on nothing but rules and configuration.
 pub fn monitors(rules: &[CompiledRule], config: &Config, whole: bool) -> Monitors {
-    let support: Vec<Support> = rules.par_iter().map(|r| support(r, config)).collect();
+    monitors_with(rules, config, whole, &|_| config.opensearch.clone())
+}
+
+/// As [`monitors`], with the settings that each rule has.
+pub fn monitors_with(
+    rules: &[CompiledRule],
+    config: &Config,
+    whole: bool,
+    settings: &(dyn Fn(&Rule) -> OpenSearch + Sync),
+) -> Monitors {
+    let support: Vec<Support> =
+        rules.par_iter().map(|r| support_with(r, config, &settings(&r.rule))).collect();
     let mut out = Monitors::default();
     for (one, compiled) in support.iter().zip(rules) {
         if let Some(monitor) = one.monitor.as_ref().filter(|_| one.is_generated()) {

@@ -3,12 +3,16 @@
 use super::{Making, MonitorKind};
 use crate::lang::rule::{Rule, interval};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// A minute in nanoseconds.
 pub(super) const MINUTE: i128 = 60_000_000_000;
 
 /// The key of the mark of ownership, within `ui_metadata`.
 pub const MARK: &str = "rulepack";
+
+/// How the tag of a query begins that stands in a monitor of several rules; its id follows.
+pub const GROUP_TAG: &str = "rulepack-group:";
 
 /// Whose a monitor is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +21,10 @@ pub struct Mark {
     pub pack: String,
     /// The rule's id.
     pub rule_id: String,
-    /// The hash of what was written; none in generated files.
+    /// The hash of what was written, less the parts; none in generated files.
     pub hash: Option<String>,
+    /// The hashes of parts that may belong to those who use the monitor.
+    pub parts: BTreeMap<String, String>,
 }
 
 impl Mark {
@@ -31,12 +37,23 @@ impl Mark {
                 pack: text(mark, "pack")?,
                 rule_id: text(mark, "rule_id")?,
                 hash: text(mark, "hash"),
+                parts: mark
+                    .get("parts")
+                    .and_then(Value::as_object)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|(part, hash)| Some((part.clone(), hash.as_str()?.to_owned())))
+                    .collect(),
             });
         }
         let query = monitor.pointer("/inputs/0/doc_level_input/queries/0")?;
         let tags = query.get("tags").and_then(Value::as_array)?;
         let pack = tags.iter().find_map(|t| t.as_str()?.strip_prefix("rulepack:"))?;
-        Some(Mark { pack: pack.to_owned(), rule_id: text(query, "id")?, hash: None })
+        if let Some(group) = tags.iter().find_map(|t| t.as_str()?.strip_prefix(GROUP_TAG)) {
+            let (pack, rule_id) = (pack.to_owned(), group.to_owned());
+            return Some(Mark { pack, rule_id, hash: None, parts: BTreeMap::new() });
+        }
+        Some(Mark { pack: pack.to_owned(), rule_id: text(query, "id")?, hash: None, parts: BTreeMap::new() })
     }
 }
 
@@ -144,34 +161,67 @@ fn trigger(making: &Making<'_>, kind: MonitorKind) -> Map<String, Value> {
 /// The one action, where there is a channel.
 fn actions(making: &Making<'_>, kind: MonitorKind) -> Value {
     let Some(channel) = &making.settings.channel else { return json!([]) };
-    let scope = match kind {
-        MonitorKind::QueryLevel | MonitorKind::Ppl => json!({ "per_execution": {} }),
-        _ => json!({ "per_alert": { "actionable_alerts": ["DEDUPED", "NEW"] } }),
-    };
     let throttle = making
         .rule
         .json()
         .pointer("/actions/0/frequency/throttle")
         .and_then(Value::as_str)
-        .and_then(interval)
-        .map(|t| t.div_euclid(MINUTE).max(1));
-    let template = |source: &str| json!({ "source": source, "lang": "mustache" });
-    let mut action = json!({
-        "id": format!("{}-action", making.rule.rule_id()),
-        "name": "notify",
-        "destination_id": channel,
-        "subject_template": template("{{ctx.monitor.name}}: severity {{ctx.trigger.severity}}"),
-        "message_template": template(
-            "{{ctx.monitor.name}} from {{ctx.periodStart}} to {{ctx.periodEnd}}, severity {{ctx.trigger.severity}}"
-        ),
-        "throttle_enabled": throttle.is_some(),
-        "action_execution_policy": { "action_execution_scope": scope },
-    });
-    if let (Some(minutes), Some(map)) = (throttle, action.as_object_mut()) {
-        let minutes = i64::try_from(minutes).unwrap_or(i64::MAX);
-        map.insert("throttle".to_owned(), json!({ "value": minutes, "unit": "MINUTES" }));
+        .and_then(interval);
+    let notification = Notification {
+        id: format!("{}-action", making.rule.rule_id()),
+        channel: channel.clone(),
+        throttle,
+        ..Notification::default()
+    };
+    json!([notification.action(kind)])
+}
+
+/// What is sent when a trigger fires.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notification {
+    /// The action's id.
+    pub id: String,
+    /// The id of the channel.
+    pub channel: String,
+    /// The least time between two messages, in nanoseconds.
+    pub throttle: Option<i128>,
+    /// The subject, if it is another than usual.
+    pub subject: Option<String>,
+    /// The text, if it is another than usual.
+    pub message: Option<String>,
+}
+
+impl Notification {
+    /// As an action of a monitor of a kind.
+    pub fn action(&self, kind: MonitorKind) -> Value {
+        let scope = match kind {
+            MonitorKind::QueryLevel | MonitorKind::Ppl => json!({ "per_execution": {} }),
+            _ => json!({ "per_alert": { "actionable_alerts": ["DEDUPED", "NEW"] } }),
+        };
+        let template = |given: &Option<String>, usual: &str| {
+            let source = given.as_deref().unwrap_or(usual);
+            json!({ "source": source, "lang": "mustache" })
+        };
+        let throttle = self.throttle.map(|t| t.div_euclid(MINUTE).max(1));
+        let mut action = json!({
+            "id": self.id,
+            "name": "notify",
+            "destination_id": self.channel,
+            "subject_template":
+                template(&self.subject, "{{ctx.monitor.name}}: severity {{ctx.trigger.severity}}"),
+            "message_template": template(
+                &self.message,
+                "{{ctx.monitor.name}} from {{ctx.periodStart}} to {{ctx.periodEnd}}, severity {{ctx.trigger.severity}}"
+            ),
+            "throttle_enabled": throttle.is_some(),
+            "action_execution_policy": { "action_execution_scope": scope },
+        });
+        if let (Some(minutes), Some(map)) = (throttle, action.as_object_mut()) {
+            let minutes = i64::try_from(minutes).unwrap_or(i64::MAX);
+            map.insert("throttle".to_owned(), json!({ "value": minutes, "unit": "MINUTES" }));
+        }
+        action
     }
-    json!([action])
 }
 
 fn script(source: &str) -> Value {

@@ -39,9 +39,19 @@ enum Done {
 
 /// Writes what the change set says.
 pub fn apply(changes: &[Change], to: &OpenSearch) -> Applied {
-    let work: Vec<&Change> = changes.iter().filter(|c| c.kind.writes()).collect();
-    let done = each(&work, to.http().in_flight(), |change| one(change, to));
     let mut out = Applied::default();
+    let (moved, first): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().filter(|c| c.kind.writes()).partition(|c| c.kind == Kind::Moved);
+    written(&first, to, &mut out);
+    // as long as a monitor is missing or in doubt, the old ones go on alerting
+    if out.failed.is_empty() && out.conflicts.is_empty() {
+        written(&moved, to, &mut out);
+    }
+    out
+}
+
+fn written(work: &[&Change], to: &OpenSearch, out: &mut Applied) {
+    let done = each(work, to.http().in_flight(), |change| one(change, to));
     for (change, done) in work.iter().zip(done) {
         match done {
             Done::Written => out.written += 1,
@@ -52,14 +62,13 @@ pub fn apply(changes: &[Change], to: &OpenSearch) -> Applied {
             }
         }
     }
-    out
 }
 
 fn one(change: &Change, to: &OpenSearch) -> Done {
     let written = match (&change.kind, &change.live) {
         (Kind::Create, _) => to.create(&change.body).or_else(|e| found(change, e, to)),
         (Kind::Update, Some(live)) => to.update(live, &change.body).or_else(|e| found(change, e, to)),
-        (Kind::Delete, Some(live)) => {
+        (Kind::Delete | Kind::Moved, Some(live)) => {
             return match to.monitor(&live.id) {
                 Ok(Some(now)) if now.seq_no != live.seq_no || now.primary_term != live.primary_term => {
                     Done::Conflict

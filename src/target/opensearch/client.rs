@@ -185,6 +185,18 @@ impl OpenSearch {
             .or_else(of_triggers))
     }
 
+    /// The notification channels: id and name.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn channels(&self) -> Result<Vec<(String, String)>, Failure> {
+        let answer = self.http.send("GET", "/_plugins/_notifications/channels", None, Repeat::Free)?;
+        let list =
+            answer.get("channel_list").and_then(Value::as_array).ok_or_else(|| unreadable("channels"))?;
+        let text = |c: &Value, key: &str| c.get(key).and_then(Value::as_str).map(str::to_owned);
+        Ok(list.iter().filter_map(|c| Some((text(c, "config_id")?, text(c, "name")?))).collect())
+    }
+
     /// The types of some fields over all indices of some patterns: `None` where no index is there.
     ///
     /// # Errors

@@ -2,6 +2,10 @@
 //! 127.0.0.1. It keeps monitors while it runs, gives them ids and sequence numbers of its own, adds what a
 //! server adds, and refuses what the plugin refuses.
 
+mod faults;
+
+pub use faults::Fault;
+
 use crate::target::kibana::fake::http::{NoRequest, Reply, Request};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -29,6 +33,10 @@ pub struct Settings {
     /// The mapping of every index: the type by the field's name, `*` for any other; none where no index is
     /// there.
     pub fields: Option<BTreeMap<String, String>>,
+    /// The notification channels: id and name.
+    pub channels: Vec<(String, String)>,
+    /// `plugins.alerting.monitor.max_monitors`.
+    pub max_monitors: usize,
 }
 
 impl Default for Settings {
@@ -39,6 +47,8 @@ impl Default for Settings {
             distribution: "opensearch".to_owned(),
             plugins: vec!["opensearch-alerting".to_owned(), "opensearch-job-scheduler".to_owned()],
             fields: None,
+            channels: Vec::new(),
+            max_monitors: MAX_MONITORS,
         }
     }
 }
@@ -54,9 +64,20 @@ struct Held {
 struct State {
     monitors: BTreeMap<String, Held>,
     writes: i64,
-    /// How many of the next writes happen without an answer.
-    lost: usize,
+    faults: Vec<faults::Planned>,
     requests: Vec<String>,
+}
+
+impl State {
+    fn edit_all(&mut self, property: &str, value: &Value) {
+        for held in self.monitors.values_mut() {
+            self.writes += 1;
+            held.seq_no = self.writes;
+            if let Some(map) = held.monitor.as_object_mut() {
+                map.insert(property.to_owned(), value.clone());
+            }
+        }
+    }
 }
 
 struct Shared {
@@ -112,6 +133,14 @@ impl FakeOpenSearch {
         lock(&self.shared.state).monitors.iter().map(|(id, h)| (id.clone(), h.monitor.clone())).collect()
     }
 
+    /// Puts a monitor there, whoever's it is.
+    pub fn put(&self, id: &str, monitor: Value) {
+        let mut state = lock(&self.shared.state);
+        state.writes += 1;
+        let held = Held { seq_no: state.writes, monitor };
+        state.monitors.insert(id.to_owned(), held);
+    }
+
     /// Changes a monitor as somebody in Dashboards does.
     pub fn edit(&self, id: &str, change: impl FnOnce(&mut Value)) {
         let mut state = lock(&self.shared.state);
@@ -123,9 +152,14 @@ impl FakeOpenSearch {
         }
     }
 
-    /// Lets so many of the next writes happen and keeps the answer to itself.
-    pub fn lose_answers(&self, n: usize) {
-        lock(&self.shared.state).lost = n;
+    /// Lets a thing go wrong so many times, once so many requests have gone well.
+    pub fn fault(&self, fault: Fault, after: usize, times: usize) {
+        lock(&self.shared.state).faults.push(faults::Planned { fault, after, times });
+    }
+
+    /// Lets everything go well again.
+    pub fn heal(&self) {
+        lock(&self.shared.state).faults.clear();
     }
 
     /// What was asked so far: method and path.
@@ -154,15 +188,37 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         };
         let mut state = lock(&shared.state);
         state.requests.push(format!("{} {}", request.method, request.target));
-        let reply = answer(&request, &shared.settings, &mut state);
         let is_write = matches!(request.method.as_str(), "PUT" | "DELETE")
             || (request.method == "POST" && request.path.ends_with("/monitors"));
-        if is_write && state.lost > 0 {
-            state.lost -= 1;
+        let faults: Vec<Fault> = state.faults.iter_mut().filter_map(faults::Planned::next).collect();
+        if faults.contains(&Fault::Refuse) {
             return Ok(());
         }
+        for fault in &faults {
+            match fault {
+                Fault::Slow(time) => {
+                    drop(state);
+                    thread::sleep(*time);
+                    state = lock(&shared.state);
+                }
+                Fault::EditBefore(property, value) => state.edit_all(property, value),
+                _ => {}
+            }
+        }
+        let instead = faults.iter().find_map(|f| f.instead(is_write, &request.target));
+        let reply = match instead {
+            Some(reply) => reply,
+            None => answer(&request, &shared.settings, &mut state),
+        };
         drop(state);
-        writer.write_all(&reply.bytes(request.keep_alive))?;
+        if faults.contains(&Fault::LostReply) {
+            return Ok(());
+        }
+        let bytes = reply.bytes(request.keep_alive);
+        if faults.contains(&Fault::Reset) {
+            return writer.write_all(bytes.get(..bytes.len().saturating_sub(7)).unwrap_or_default());
+        }
+        writer.write_all(&bytes)?;
         if !request.keep_alive {
             return Ok(());
         }
@@ -192,6 +248,11 @@ fn answer(request: &Request, settings: &Settings, state: &mut State) -> Reply {
             let row = |p: &String| json!({ "name": "fake", "component": p, "version": settings.version });
             return Reply::ok(&settings.plugins.iter().map(row).collect());
         }
+        ("GET", "/_plugins/_notifications/channels") => {
+            let row = |(id, name): &(String, String)| json!({ "config_id": id, "name": name, "config_type": "slack", "is_enabled": true });
+            let list: Vec<Value> = settings.channels.iter().map(row).collect();
+            return Reply::ok(&json!({ "total_hits": list.len(), "channel_list": list }));
+        }
         _ => {}
     }
     if request.method == "GET" && path.ends_with("/_field_caps") {
@@ -212,7 +273,7 @@ fn answer(request: &Request, settings: &Settings, state: &mut State) -> Reply {
     match (request.method.as_str(), rest) {
         ("POST", "/_search") => search(state),
         ("POST", "/_execute") => execute(request, &body),
-        ("POST", "") => create(&body, state),
+        ("POST", "") => create(&body, settings, state),
         ("GET", rest) => match state.monitors.get(id(rest)) {
             Some(held) => Reply::ok(&whole(id(rest), held)),
             None => refused(404, "alerting_exception", "Monitor not found."),
@@ -250,13 +311,14 @@ fn search(state: &State) -> Reply {
     Reply::ok(&json!({ "hits": { "total": { "value": hits.len(), "relation": "eq" }, "hits": hits } }))
 }
 
-fn create(body: &Value, state: &mut State) -> Reply {
+fn create(body: &Value, settings: &Settings, state: &mut State) -> Reply {
     if let Some(why) = invalid(body) {
         return refused(400, "alerting_exception", &why);
     }
-    if state.monitors.len() >= MAX_MONITORS {
-        let why = "This request would create more than the allowed monitors [1000].";
-        return refused(400, "alerting_exception", why);
+    if state.monitors.len() >= settings.max_monitors {
+        let why =
+            format!("This request would create more than the allowed monitors [{}].", settings.max_monitors);
+        return refused(400, "alerting_exception", &why);
     }
     state.writes += 1;
     let id = format!("fake{:016x}", state.writes);

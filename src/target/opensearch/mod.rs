@@ -4,11 +4,13 @@
 mod apply;
 mod client;
 pub mod fake;
+mod group;
 mod plan;
 
 pub use apply::{Applied, Failed, apply};
 pub use client::{About, Live, OpenSearch, options};
-pub use plan::{Change, Kind, Settings, Wanted, fields_of, plan, wanted};
+pub use group::{MAX_TRIGGERS, grouped};
+pub use plan::{Change, Difference, Kind, Settings, Wanted, differences, fields_of, plan, wanted};
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,25 @@
 //! Plans and writes against the fake.
 
-use super::fake::{FakeOpenSearch, Settings as FakeSettings};
+mod faults;
+
+use super::fake::{FakeOpenSearch, Fault, Settings as FakeSettings};
 use super::*;
 use crate::emit::opensearch::monitors;
 use crate::pack::Pack;
-use crate::pack::target::OnDrift;
+use crate::pack::target::{Manage, OnDrift};
 use crate::target::http::{Credentials, Http};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
+
+/// The monitors of the project's own pack.
+static WANTED: LazyLock<Vec<Wanted>> = LazyLock::new(|| {
+    let pack = Pack::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let rules = pack.compile(&pack.select(&[]).unwrap());
+    wanted(&monitors(&rules, &pack.config, true).support, &|_| false, false)
+});
 
 struct Lab {
     fake: FakeOpenSearch,
@@ -22,11 +33,14 @@ impl Lab {
         let fake = FakeOpenSearch::start(&FakeSettings::default()).unwrap();
         let mut options = options(&fake.url(), Credentials::None);
         options.pause = Duration::from_millis(1);
-        let pack = Pack::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let rules = pack.compile(&pack.select(&[]).unwrap());
-        let wanted = wanted(&monitors(&rules, &pack.config, true).support, &|_| false, false);
+        let wanted = WANTED.clone();
         assert_eq!(wanted.len(), 13);
-        let settings = Settings { pack: pack.config.name.clone(), on_drift: OnDrift::Stop, prune: false };
+        let settings = Settings {
+            pack: "aws-iam".to_owned(),
+            on_drift: OnDrift::Stop,
+            prune: false,
+            manage: BTreeMap::new(),
+        };
         Lab { fake, api: OpenSearch::new(Http::new(options).unwrap()), wanted, settings }
     }
 
@@ -71,9 +85,7 @@ fn an_edit_is_a_conflict_until_it_is_overwritten_and_switching_off_is_none() {
     lab.deploy();
     let id = lab.id_of("group_created");
     lab.fake.edit(&id, |m| m["enabled"] = json!(false));
-    assert_eq!(lab.words(), [("aws/iam/group_created".to_owned(), "update")]);
-    let change = lab.plan().into_iter().find(|c| c.kind.writes()).unwrap();
-    assert_eq!((change.fields, &change.body["enabled"]), (vec!["mark".to_owned()], &json!(false)));
+    assert_eq!(lab.words(), []);
     lab.fake.edit(&id, |m| m["inputs"][0]["doc_level_input"]["queries"][0]["query"] = json!("*:*"));
     assert_eq!(lab.words(), [("aws/iam/group_created".to_owned(), "conflict")]);
     assert_eq!(lab.deploy().written, 0);
@@ -118,7 +130,7 @@ fn a_change_between_plan_and_write_is_left_alone() {
 #[test]
 fn a_write_whose_answer_is_lost_makes_no_second_monitor() {
     let lab = Lab::new();
-    lab.fake.lose_answers(3);
+    lab.fake.fault(Fault::LostReply, 1, 3);
     let applied = lab.deploy();
     assert_eq!((applied.written, applied.failed), (13, vec![]));
     assert_eq!(lab.fake.monitors().len(), 13);
@@ -197,4 +209,60 @@ fn the_types_of_fields_are_asked_of_all_indices() {
     assert!(types.get("b").is_none());
     assert!(fake.requests()[0].ends_with("fields=a%2Cb"));
     assert_eq!(Lab::new().api.field_types(&["x-*".to_owned()], &["a".to_owned()]), Ok(None));
+}
+
+#[test]
+fn parts_that_belong_to_their_users_are_left_to_them() {
+    let mut lab = Lab::new();
+    lab.wanted.retain(|w| w.name.ends_with("group_created"));
+    let theirs = json!([{ "id": "mine", "name": "call me" }]);
+    let actions = |lab: &Lab| {
+        let all = lab.fake.monitors();
+        all.values().next().unwrap()["triggers"][0]["document_level_trigger"]["actions"].clone()
+    };
+    let channel =
+        crate::emit::opensearch::Notification { id: "a".into(), channel: "c".into(), ..Default::default() };
+    lab.wanted[0].notify(&channel);
+    lab.deploy();
+    let id = lab.id_of("group_created");
+    assert_eq!(actions(&lab)[0]["destination_id"], "c");
+    let edit = |lab: &Lab| {
+        lab.fake.edit(&id, |m| {
+            m["triggers"][0]["document_level_trigger"]["actions"] = theirs.clone();
+            m["schedule"] = json!({ "period": { "interval": 1, "unit": "HOURS" } });
+        });
+    };
+    edit(&lab);
+    assert_eq!(lab.words()[0].1, "conflict");
+    for how in [Manage::CreateOnly, Manage::Ignore] {
+        lab.settings.manage = [("actions".to_owned(), how), ("schedule".to_owned(), how)].into();
+        assert_eq!(lab.words(), []);
+    }
+    // a change of the pack goes out, and what is theirs stays
+    lab.wanted[0].monitor["name"] = json!("Other");
+    assert_eq!(lab.words()[0].1, "update");
+    assert_eq!(lab.deploy().written, 1);
+    assert_eq!(actions(&lab), theirs);
+    assert_eq!(lab.fake.monitors()[&id]["schedule"]["period"]["unit"], "HOURS");
+    assert_eq!(lab.words(), []);
+    // theirs and ours together
+    lab.settings.manage =
+        [("actions".to_owned(), Manage::Add), ("schedule".to_owned(), Manage::Ignore)].into();
+    assert_eq!(lab.deploy().written, 1);
+    assert_eq!(actions(&lab).as_array().unwrap().len(), 2);
+    assert_eq!(lab.words(), []);
+    // the pack's state of `enabled` holds where it is said so
+    lab.fake.edit(&id, |m| m["enabled"] = json!(false));
+    assert_eq!(lab.words(), []);
+    lab.settings.manage.insert("enabled".to_owned(), Manage::Set);
+    lab.settings.on_drift = OnDrift::Overwrite;
+    assert_eq!(lab.deploy().written, 1);
+    assert_eq!(lab.fake.monitors()[&id]["enabled"], json!(true));
+    // what is never the pack's is not there at the beginning either
+    let mut fresh = Lab::new();
+    fresh.wanted.retain(|w| w.name.ends_with("group_created"));
+    fresh.wanted[0].notify(&channel);
+    fresh.settings.manage = [("actions".to_owned(), Manage::Ignore)].into();
+    fresh.deploy();
+    assert_eq!(actions(&fresh), json!([]));
 }

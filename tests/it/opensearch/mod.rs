@@ -2,5 +2,7 @@
 
 mod deploy;
 mod generate;
+mod groups;
 mod profiles;
+mod replay;
 mod selection;

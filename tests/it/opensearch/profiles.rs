@@ -8,7 +8,7 @@ use rulepack::schema::Schema;
 use serde_json::{Map, Value, json};
 
 /// A record as an event of OCSF's class API Activity, as far as the profile reads it.
-fn ocsf(record: &Value) -> Value {
+pub fn ocsf(record: &Value) -> Value {
     let text = |p: &str| record.pointer(p).filter(|v| !v.is_null()).cloned();
     let mut out = Map::new();
     let mut put = |path: &str, value: Option<Value>| {
