@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
     after_help = "Examples:\n  rulepack replay ~/logs/AWSLogs\n  rulepack replay -r severity:high trail.json.gz\n  \
 rulepack replay --rules ../other/rules --format ndjson logs/ > alerts.ndjson\n  \
 rulepack replay --history last-month/ this-week/\n  \
-rulepack replay --since 7d --account 111122223333 --region eu-west-1 AWSLogs/"
+rulepack replay --since 7d --account 111122223333 --region eu-west-1 AWSLogs/\n  rulepack replay --target prod AWSLogs/"
 )]
 pub struct ReplayArgs {
     #[command(flatten)]
@@ -50,6 +50,9 @@ pub struct ReplayArgs {
     /// Earlier logs: history for new-terms rules, no alerts
     #[arg(long, value_name = "PATH")]
     history: Vec<PathBuf>,
+    /// As this target has the rules: its selection, the exceptions of its overlays
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
     /// Exit 1 when there is an alert
     #[arg(long)]
     fail_on_alert: bool,
@@ -96,10 +99,13 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
         Err(why) => return usage(&why, terminal),
     };
     let here = std::env::current_dir().ok();
-    let opened = match open(&args.rules.rules, terminal) {
+    let mut opened = match open(&args.rules.rules, terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
     };
+    if let Err(exit) = opened.at_target(args.target.as_deref(), terminal) {
+        return exit;
+    }
     let mut paths = args.input.clone();
     if paths.is_empty() {
         let fixtures = opened.pack.root.join(&opened.pack.config.fixtures);
@@ -135,11 +141,19 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
     progress.finish();
     let took = started.elapsed();
     let not_run = not_run(&compiled, &unreadable);
-    let left_out = left_out(report.pruned, report.outside, report.duplicates, sample);
+    let mut left_out = left_out(report.pruned, report.outside, report.duplicates, sample);
+    left_out.extend(opened.exceptions_elsewhere(&compiled));
     let summary = |engine: &Engine, report: &Report, took, terminal: &mut Terminal, aside| {
         summary(engine, report, &not_run, &left_out, took, terminal, aside)
     };
-    let json = || report_json(&engine, &report, &compiled, &not_run, sample);
+    let json = || {
+        let mut out = report_json(&engine, &report, &compiled, &not_run, sample);
+        if let Some(map) = out.as_object_mut() {
+            map.insert("target".into(), json!(args.target));
+            map.insert("not_applied".into(), json!(opened.exceptions_elsewhere(&compiled)));
+        }
+        out
+    };
     let bad = !report.complete() || not_run.iter().any(|(_, _, error)| *error);
     let exit =
         if bad || (args.fail_on_alert && !report.alerts.is_empty()) { Exit::Findings } else { Exit::Fine };

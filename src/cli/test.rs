@@ -20,7 +20,7 @@ use std::time::Instant;
 /// why. A `todo` case is a known gap: it must fail, and is an error once it passes.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack test\n  rulepack test aws/iam/saml_provider_updated\n  \
-rulepack test --failed\n  rulepack test --accept aws/iam/saml_provider_updated\n  \
+rulepack test --failed\n  rulepack test --target prod\n  rulepack test --accept aws/iam/saml_provider_updated\n  \
 rulepack test --format github --report junit=tests.xml")]
 pub struct TestArgs {
     #[command(flatten)]
@@ -31,6 +31,9 @@ pub struct TestArgs {
     /// Write today's outcome into the tests, and show the difference
     #[arg(long)]
     accept: bool,
+    /// As this target has the rules: its selection, the exceptions of its overlays
+    #[arg(long, value_name = "TARGET", conflicts_with = "accept")]
+    target: Option<String>,
     /// Only the cases that failed last
     #[arg(long)]
     failed: bool,
@@ -109,10 +112,13 @@ pub fn run_tests(opened: &Opened, rules: &[CompiledRule], wanted: &dyn Fn(&str, 
 /// Runs the command.
 pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
     let reports = args.reports.here();
-    let opened = match open(&args.selection.all(), terminal) {
+    let mut opened = match open(&args.selection.all(), terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
     };
+    if let Err(exit) = opened.at_target(args.target.as_deref(), terminal) {
+        return exit;
+    }
     let last = memory::read(&opened);
     if args.failed && last.is_empty() {
         terminal.line("ok: no case failed last");
@@ -139,9 +145,17 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
         return accept::run(&opened, &tested, terminal);
     }
     let failed = tested.bad() + broken_rules(&tested, &rules).len();
-    let not_run = not_run_lines(&tested, &rules);
+    let mut not_run = not_run_lines(&tested, &rules);
+    not_run.extend(opened.exceptions_elsewhere(&rules));
     let verdict = verdict(&tested, failed, took, opened.pack.config.tests.as_str());
-    let json = || as_json(&tested);
+    let json = || {
+        let mut out = as_json(&tested);
+        if let Some(map) = out.as_object_mut() {
+            map.insert("target".into(), json!(args.target));
+            map.insert("not_applied".into(), json!(opened.exceptions_elsewhere(&rules)));
+        }
+        out
+    };
     let run = Run {
         command: "test",
         failed: failed > 0,

@@ -174,6 +174,9 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
     }
     found.extend(duplicates::logic(pack, &rules));
     found.extend(exceptions::findings(&pack.exceptions.files, now));
+    for target in &pack.config.targets {
+        crate::diag::add_new(&mut found, pack.check_exceptions_at(target, &rules));
+    }
     found.extend(untested(pack, &rules, selection));
     found.extend(secrets::check(pack, selection));
     let mut found = without_allowed(&rules, found);

@@ -92,6 +92,32 @@ impl Pack {
             .collect()
     }
 
+    /// What the exceptions of a target's overlays are found to be wrong with, in their files.
+    pub fn check_exceptions_at(&self, target: &super::Target, rules: &[CompiledRule]) -> Vec<Diagnostic> {
+        let concerned: Vec<(&CompiledRule, Vec<&str>)> = rules
+            .iter()
+            .filter(|r| target.select.accepts(&r.rule))
+            .map(|r| {
+                let lists = self.exceptions.only_at(target, &r.rule);
+                (r, lists.iter().map(|(f, _)| f.source.name()).collect())
+            })
+            .filter(|(_, files): &(_, Vec<&str>)| !files.is_empty())
+            .collect();
+        if concerned.is_empty() {
+            return Vec::new();
+        }
+        let mut exceptions = self.exceptions.clone();
+        exceptions.at_target(target);
+        concerned
+            .par_iter()
+            .flat_map_iter(|(r, files)| {
+                let compiled = compile(&r.rule, &self.config, &exceptions, &Supplied::default());
+                let of_files = |d: &Diagnostic| d.source.as_ref().is_some_and(|s| files.contains(&s.name()));
+                compiled.diagnostics.into_iter().filter(of_files).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
     /// Compiles a rule anew with the tables and answers that a test case supplies.
     pub fn compile_with(&self, rule: &Arc<Rule>, supplied: &Supplied) -> CompiledRule {
         compile(rule, &self.config, &self.exceptions, supplied)
