@@ -263,6 +263,7 @@ fn remarks(opened: &Opened, validated: &Validation, tested: &Tested) -> Vec<Stri
             if validated.known > 0 { format!("known ({file}) or allowed") } else { "allowed".to_owned() };
         out.push(format!("{} {verb} not run because of errors that are {why}", count(quiet, "rule")));
     }
+    out.extend(opened.exceptions_elsewhere(&validated.rules));
     if !tested.untested.is_empty() {
         out.push(format!("{} without a test", count(tested.untested.len(), "rule")));
     }

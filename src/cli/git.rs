@@ -120,6 +120,12 @@ impl Repository {
         Ok(out)
     }
 
+    /// The content of a file at a revision, its path relative to the pack; `None` where it was not there.
+    pub fn content(&self, at: &Revision, path: &str) -> Option<Vec<u8>> {
+        let full = if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) };
+        run(&self.root, &["show", &format!("{}:{full}", at.id)]).ok().map(String::into_bytes)
+    }
+
     /// Earlier texts of a file (its path relative to the pack), the newest first, each once; across renames.
     /// Empty where git knows none.
     pub fn history(&self, path: &str, most: usize) -> Vec<String> {

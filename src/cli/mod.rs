@@ -23,6 +23,7 @@ mod git;
 mod import;
 mod init;
 mod input;
+mod lock;
 mod memory;
 mod monitors;
 mod new;
@@ -107,6 +108,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "Ship",
         &[
             ("generate [RULE...]", "write Detection Engine JSON"),
+            ("lock", "versions of published rules"),
             ("deploy --target TARGET", "bring the pack to Kibana"),
             ("pull --target TARGET", "take over changes in Kibana"),
             ("import FILE...", "rules of Kibana into files"),
@@ -177,6 +179,7 @@ enum Verb {
     Test(test::TestArgs),
     Ci(ci::CiArgs),
     Generate(generate::GenerateArgs),
+    Lock(lock::LockArgs),
     Deploy(deploy::DeployArgs),
     /// As `deploy --dry-run`
     #[command(hide = true)]
@@ -262,6 +265,7 @@ fn dispatch(verb: Verb, terminal: &mut Terminal) -> Exit {
         Verb::Test(args) => test::run(args, terminal),
         Verb::Ci(args) => ci::run(args, terminal),
         Verb::Generate(args) => generate::run(args, terminal),
+        Verb::Lock(args) => lock::run(args, terminal),
         Verb::Deploy(args) => deploy::run(args, terminal),
         Verb::Plan(mut args) => {
             args.dry_run = true;

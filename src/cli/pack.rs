@@ -4,7 +4,7 @@ use super::Exit;
 use super::git::{GitError, Repository};
 use super::terminal::Terminal;
 use crate::diag::Severity;
-use crate::pack::{CompiledRule, Pack, RuleFile};
+use crate::pack::{CompiledRule, Pack, RuleFile, Target};
 use crate::render::Format;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -71,12 +71,55 @@ pub struct Opened {
     selectors: Vec<String>,
     /// Whether the pack was given by path rather than found.
     pub outside: bool,
+    /// The target whose rules and exceptions are meant, if one was named.
+    target: Option<Target>,
 }
 
 impl Opened {
     /// The selected files; `open` has made sure that there are some.
     pub fn files(&self) -> Vec<&RuleFile> {
-        self.pack.select(&self.selectors).unwrap_or_default()
+        let mut files = self.pack.select(&self.selectors).unwrap_or_default();
+        if let Some(target) = &self.target {
+            files.retain(|f| f.rule.as_ref().is_none_or(|r| target.select.accepts(r)));
+        }
+        files
+    }
+
+    /// As a target has the pack: the rules that it selects, with the exceptions of its overlays. Complains and
+    /// tells the exit if there is no such target, or nothing is left.
+    pub fn at_target(&mut self, name: Option<&str>, terminal: &mut Terminal) -> Result<(), Exit> {
+        let Some(name) = name else { return Ok(()) };
+        let target = super::deploy::choose(Some(name), &self.pack.config, terminal).ok_or(Exit::Usage)?;
+        self.pack.exceptions.at_target(&target);
+        self.target = Some(target);
+        if self.files().is_empty() {
+            terminal.note(&format!("error: the target `{name}` selects none of these rules"));
+            terminal.note("failed: nothing was selected");
+            return Err(Exit::Usage);
+        }
+        Ok(())
+    }
+
+    /// Rules with exceptions that apply at some target only and were not applied: a line for each target.
+    pub fn exceptions_elsewhere(&self, rules: &[CompiledRule]) -> Vec<String> {
+        if self.target.is_some() {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        for target in &self.pack.config.targets {
+            let only = |r: &&CompiledRule| {
+                target.select.accepts(&r.rule) && !self.pack.exceptions.only_at(target, &r.rule).is_empty()
+            };
+            let names: Vec<&str> = rules.iter().filter(only).map(|r| r.rule.name.as_str()).collect();
+            let Some(first) = names.first() else { continue };
+            let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+            let verb = if names.len() == 1 { "has" } else { "have" };
+            out.push(format!(
+                "{first}{more} {verb} exceptions at target {} only, not applied here: --target {}",
+                target.name, target.name
+            ));
+        }
+        out
     }
 
     /// Whether all rules are selected.
@@ -205,7 +248,7 @@ pub fn open_any(selectors: &[String], terminal: &mut Terminal) -> Result<Opened,
         terminal.note("failed: nothing was selected");
         return Err(Exit::Usage);
     }
-    Ok(Opened { pack, selectors: wanted, outside: outside.is_some() })
+    Ok(Opened { pack, selectors: wanted, outside: outside.is_some(), target: None })
 }
 
 /// The revision of the selector `changed[:REV]`, empty for where the branch began.

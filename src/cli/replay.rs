@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 rulepack replay --rules ../other/rules --format ndjson logs/ > alerts.ndjson\n  \
 rulepack replay --history last-month/ this-week/\n  \
 rulepack replay --since 7d --account 111122223333 --region eu-west-1 AWSLogs/\n  \
-rulepack replay --profile raw trail.json.gz"
+rulepack replay --target prod AWSLogs/\n  rulepack replay --profile raw trail.json.gz"
 )]
 pub struct ReplayArgs {
     #[command(flatten)]
@@ -54,6 +54,9 @@ pub struct ReplayArgs {
     /// Earlier logs: history for new-terms rules, no alerts
     #[arg(long, value_name = "PATH")]
     history: Vec<PathBuf>,
+    /// As this target has the rules: its selection, the exceptions of its overlays
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
     /// Exit 1 when there is an alert
     #[arg(long)]
     fail_on_alert: bool,
@@ -133,10 +136,13 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
         Err(why) => return usage(&why, terminal),
     };
     let here = std::env::current_dir().ok();
-    let opened = match open(&args.rules.rules, terminal) {
+    let mut opened = match open(&args.rules.rules, terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
     };
+    if let Err(exit) = opened.at_target(args.target.as_deref(), terminal) {
+        return exit;
+    }
     let mut paths = args.input.clone();
     if paths.is_empty() {
         let fixtures = opened.pack.root.join(&opened.pack.config.fixtures);
@@ -187,14 +193,18 @@ pub fn run(args: ReplayArgs, terminal: &mut Terminal) -> Exit {
     let report = engine.run(&paths, &history, &bytes);
     progress.finish();
     let took = started.elapsed();
-    let left_out = left_out(report.pruned, report.outside, report.duplicates, sample);
+    let mut left_out = left_out(report.pruned, report.outside, report.duplicates, sample);
+    left_out.extend(opened.exceptions_elsewhere(&compiled));
     let summary = |engine: &Engine, report: &Report, took, terminal: &mut Terminal, aside| {
         let manner = Manner { took, profile: args.profile, aside };
         summary(engine, report, &not_run, &left_out, manner, terminal)
     };
     let json = || {
         let mut out = report_json(&engine, &report, &compiled, &not_run, sample);
-        if let (Some(profile), Some(map)) = (args.profile, out.as_object_mut()) {
+        let Some(map) = out.as_object_mut() else { return out };
+        map.insert("target".into(), json!(args.target));
+        map.insert("not_applied".into(), json!(opened.exceptions_elsewhere(&compiled)));
+        if let Some(profile) = args.profile {
             map.insert("profile".into(), profile.name().into());
             map.insert("assumptions".into(), json!(OF_MONITORS));
             map.insert("monitors".into(), support.iter().map(monitor_json).collect());

@@ -21,7 +21,7 @@ use std::time::Instant;
 /// why. A `todo` case is a known gap: it must fail, and is an error once it passes.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack test\n  rulepack test aws/iam/saml_provider_updated\n  \
-rulepack test --failed\n  rulepack test --accept aws/iam/saml_provider_updated\n  \
+rulepack test --failed\n  rulepack test --target prod\n  rulepack test --accept aws/iam/saml_provider_updated\n  \
 rulepack test --format github --report junit=tests.xml\n  rulepack test --profile raw")]
 pub struct TestArgs {
     #[command(flatten)]
@@ -32,6 +32,9 @@ pub struct TestArgs {
     /// Write today's outcome into the tests, and show the difference
     #[arg(long)]
     accept: bool,
+    /// As this target has the rules: its selection, the exceptions of its overlays
+    #[arg(long, value_name = "TARGET", conflicts_with = "accept")]
+    target: Option<String>,
     /// Only the cases that failed last
     #[arg(long)]
     failed: bool,
@@ -131,10 +134,13 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
         return Exit::Findings;
     }
     let reports = args.reports.here();
-    let opened = match open(&args.selection.all(), terminal) {
+    let mut opened = match open(&args.selection.all(), terminal) {
         Ok(o) => o,
         Err(exit) => return exit,
     };
+    if let Err(exit) = opened.at_target(args.target.as_deref(), terminal) {
+        return exit;
+    }
     let last = memory::read(&opened);
     if args.failed && last.is_empty() {
         terminal.line("ok: no case failed last");
@@ -163,11 +169,15 @@ pub fn run(args: TestArgs, terminal: &mut Terminal) -> Exit {
         return accept::run(&opened, &tested, terminal);
     }
     let failed = tested.bad() + broken_rules(&tested, &rules).len();
-    let not_run = not_run_lines(&tested, &rules);
+    let mut not_run = not_run_lines(&tested, &rules);
+    not_run.extend(opened.exceptions_elsewhere(&rules));
     let verdict = verdict(&tested, failed, took, opened.pack.config.tests.as_str());
     let json = || {
         let mut out = as_json(&tested);
-        if let (Some(profile), Some(map)) = (args.profile, out.as_object_mut()) {
+        let Some(map) = out.as_object_mut() else { return out };
+        map.insert("target".into(), json!(args.target));
+        map.insert("not_applied".into(), json!(opened.exceptions_elsewhere(&rules)));
+        if let Some(profile) = args.profile {
             map.insert("profile".into(), profile.name().into());
         }
         out

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  rulepack validate\n  rulepack validate aws/iam/group_deleted\n  \
 rulepack validate --fix severity:high\n  rulepack validate --format github --report sarif=rulepack.sarif\n  \
-rulepack validate --baseline\n  rulepack validate -r ../other/rules")]
+rulepack validate --baseline\n  rulepack validate --since main\n  rulepack validate -r ../other/rules")]
 pub struct ValidateArgs {
     #[command(flatten)]
     selection: Selection,
@@ -31,6 +31,10 @@ pub struct ValidateArgs {
     /// Make today's findings known: from now on only new ones fail
     #[arg(long)]
     baseline: bool,
+    /// Also ask that rules which have changed since this revision have a newer `updated_date`; "" for where the
+    /// branch began
+    #[arg(long, value_name = "REV", conflicts_with = "baseline")]
+    since: Option<String>,
     #[command(flatten)]
     reports: Reports,
 }
@@ -136,7 +140,19 @@ pub fn run(args: ValidateArgs, terminal: &mut Terminal) -> Exit {
     if args.baseline {
         return write_baseline(&opened, terminal);
     }
-    let validated = check(&opened);
+    let mut validated = check(&opened);
+    if let Some(since) = &args.since {
+        match undated(&opened, since) {
+            Ok(found) => validated.diagnostics.extend(found),
+            Err(e) => {
+                terminal.note(&format!("error: `--since`: {}", e.message));
+                if let Some(help) = &e.help {
+                    terminal.note(&format!("help: {help}"));
+                }
+                return Exit::Usage;
+            }
+        }
+    }
     let found = &validated.diagnostics;
     let errors = validated.count(Severity::Error);
     let exit = if errors > 0 { Exit::Findings } else { Exit::Fine };
@@ -186,6 +202,21 @@ pub fn run(args: ValidateArgs, terminal: &mut Terminal) -> Exit {
         }
     }
     reports.write(&run, &json, exit, terminal)
+}
+
+/// Selected rules that have changed since a revision and kept their date, the levels of the configuration applied.
+fn undated(opened: &Opened, since: &str) -> Result<Vec<Diagnostic>, super::git::GitError> {
+    let pack = &opened.pack;
+    let repository = super::git::Repository::around(&pack.root)?;
+    let base = if since.is_empty() { repository.merge_base()? } else { repository.revision(since)? };
+    let changed = repository.changed(&base, &pack.root)?;
+    let of = |file: &&crate::pack::RuleFile| {
+        let rule = file.rule.as_ref().filter(|_| changed.contains(&file.file))?;
+        let d = lint::dates::not_moved(rule, repository.content(&base, &file.file)?, &base.label)?;
+        let severity = pack.config.level(d.code, d.severity, &file.file)?;
+        Some(d.severity(severity))
+    };
+    Ok(opened.files().iter().filter_map(of).collect())
 }
 
 /// Makes today's findings known.

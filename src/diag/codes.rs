@@ -131,6 +131,8 @@ codes! {
     RP0714 714 Warning "baseline entry without a finding";
     RP0715 715 Error "unreadable baseline";
     RP0716 716 Error "unusable field catalogue";
+    RP0717 717 Error "unreadable lock";
+    RP0718 718 Error "rule that the lock does not have";
     RP0801 801 Error "field unknown to a stack";
     RP0802 802 Error "rule for no configured stack";
     RP0803 803 Error "function unknown to a stack";
@@ -198,6 +200,9 @@ codes! {
     RP1616 1616 Warning "deprecation that says too little";
     RP1617 1617 Note "interval that is short for the maxspan";
     RP1618 1618 Warning "alerts grouped by a field that no event has";
+    RP1619 1619 Warning "published rule of another type";
+    RP1620 1620 Warning "published rule that is gone";
+    RP1621 1621 Warning "change without a new date";
     RP9001 9001 Error "not supported yet";
     RP9002 9002 Error "bug in rulepack";
 }

@@ -159,6 +159,15 @@ impl Diagnostic {
     }
 }
 
+/// Adds the findings that are not there yet: the same code and message at the same place is one finding.
+pub fn add_new(found: &mut Vec<Diagnostic>, more: impl IntoIterator<Item = Diagnostic>) {
+    let key = |d: &Diagnostic| {
+        (d.code, d.message.clone(), d.source.as_ref().map(|s| s.name().to_owned()), d.span())
+    };
+    let mut known: std::collections::HashSet<_> = found.iter().map(key).collect();
+    found.extend(more.into_iter().filter(|d| known.insert(key(d))));
+}
+
 /// Sorts findings by file, place and code, so that every run prints them alike.
 pub fn sort(found: &mut [Diagnostic]) {
     found.sort_by(|a, b| {

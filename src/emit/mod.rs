@@ -61,6 +61,9 @@ pub fn detection_rule(compiled: &CompiledRule, config: &Config) -> Emitted {
             out.insert("required_fields".to_owned(), Value::Array(fields));
         }
     }
+    if let Some(locked) = config.lock.as_ref().and_then(|l| l.rules.get(rule.rule_id())) {
+        out.insert("version".to_owned(), locked.version.into());
+    }
     let mut placeholders = 0;
     if let Some(note) = rule.note() {
         let (note, left) = buttons::substitute(note, rule.transform());

@@ -4,9 +4,11 @@
 mod allow;
 mod baseline;
 mod conventions;
+pub mod dates;
 mod duplicates;
 mod exceptions;
 mod fields;
+pub mod locked;
 mod schedule;
 mod secrets;
 mod sequence;
@@ -174,6 +176,10 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
     }
     found.extend(duplicates::logic(pack, &rules));
     found.extend(exceptions::findings(&pack.exceptions.files, now));
+    for target in &pack.config.targets {
+        crate::diag::add_new(&mut found, pack.check_exceptions_at(target, &rules));
+    }
+    found.extend(locked::findings(pack, &rules, selection.len() == pack.files.len()));
     found.extend(untested(pack, &rules, selection));
     found.extend(secrets::check(pack, selection));
     let mut found = without_allowed(&rules, found);

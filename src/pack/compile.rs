@@ -94,24 +94,41 @@ impl Pack {
 
     /// The rules as a target wants them: those to which its overlays give exceptions are compiled with them.
     pub fn compile_for(&self, rules: Vec<CompiledRule>, target: &super::Target) -> Vec<CompiledRule> {
+        let mut exceptions = self.exceptions.clone();
+        exceptions.at_target(target);
         rules
             .into_par_iter()
             .map(|held| {
-                let overlays: Vec<_> = target
-                    .overlays
-                    .iter()
-                    .filter(|o| !o.exceptions.is_empty() && o.applies_to(&held.rule))
-                    .collect();
-                if overlays.is_empty() {
+                if self.exceptions.only_at(target, &held.rule).is_empty() {
                     return held;
                 }
-                let mut exceptions = self.exceptions.clone();
-                for file in &mut exceptions.files {
-                    if overlays.iter().any(|o| o.has_exceptions(file)) {
-                        file.rule_ids.push(held.rule.rule_id().to_owned());
-                    }
-                }
                 compile(&held.rule, &self.config, &exceptions, &Supplied::default())
+            })
+            .collect()
+    }
+
+    /// What the exceptions of a target's overlays are found to be wrong with, in their files.
+    pub fn check_exceptions_at(&self, target: &super::Target, rules: &[CompiledRule]) -> Vec<Diagnostic> {
+        let concerned: Vec<(&CompiledRule, Vec<&str>)> = rules
+            .iter()
+            .filter(|r| target.select.accepts(&r.rule))
+            .map(|r| {
+                let lists = self.exceptions.only_at(target, &r.rule);
+                (r, lists.iter().map(|(f, _)| f.source.name()).collect())
+            })
+            .filter(|(_, files): &(_, Vec<&str>)| !files.is_empty())
+            .collect();
+        if concerned.is_empty() {
+            return Vec::new();
+        }
+        let mut exceptions = self.exceptions.clone();
+        exceptions.at_target(target);
+        concerned
+            .par_iter()
+            .flat_map_iter(|(r, files)| {
+                let compiled = compile(&r.rule, &self.config, &exceptions, &Supplied::default());
+                let of_files = |d: &Diagnostic| d.source.as_ref().is_some_and(|s| files.contains(&s.name()));
+                compiled.diagnostics.into_iter().filter(of_files).collect::<Vec<_>>()
             })
             .collect()
     }

@@ -14,6 +14,9 @@ static STRUCTURE: LazyLock<Structure> =
 /// The version of the AWS package whose fields are checked unless the configuration names another.
 pub const AWS_PACKAGE: Version = Version(8, 9, 0);
 
+/// Why a file of the pack cannot be read that is not there.
+pub(super) const NO_SUCH_FILE: &str = "no such file";
+
 /// What a rule id may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ids {
@@ -120,6 +123,8 @@ pub struct Config {
     pub stacks: Vec<Version>,
     /// What a rule id may be.
     pub ids: Ids,
+    /// The versions of `rulepack.lock`, for a pack that keeps them there.
+    pub lock: Option<super::lock::Lock>,
     /// Folder of the generated files, if they are kept.
     pub generate_dir: Option<String>,
     /// Whether `rules.ndjson` is generated too.
@@ -161,6 +166,7 @@ impl Config {
             exceptions: "exceptions".to_owned(),
             stacks: vec![Version(9, 5, 0)],
             ids: Ids::Any,
+            lock: None,
             generate_dir: None,
             bundle: false,
             docs: false,
@@ -227,6 +233,25 @@ impl Config {
             }
         }
         found
+    }
+
+    /// Reads the lock of a pack that keeps one; one that is not there yet is empty.
+    pub fn load_lock(&mut self, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) -> Vec<Diagnostic> {
+        let Some(lock) = &mut self.lock else { return Vec::new() };
+        match read(super::lock::LOCK) {
+            Ok(bytes) => match super::lock::Lock::read(super::lock::LOCK, bytes) {
+                Ok(read) => {
+                    *lock = read;
+                    Vec::new()
+                }
+                Err(found) => found,
+            },
+            Err(why) if why == NO_SUCH_FILE => Vec::new(),
+            Err(why) => {
+                let d = Diagnostic::new(Code::RP0717, format!("`{}`: {why}", super::lock::LOCK));
+                vec![d.in_source(&Arc::new(Source::new(super::lock::LOCK, "")))]
+            }
+        }
     }
 
     /// The newest stack, which rules run as.
@@ -307,11 +332,7 @@ impl Reader<'_> {
         let yes = |pointer: &str| self.document.json().pointer(pointer) == Some(&Value::Bool(true));
         (config.bundle, config.docs) = (yes("/generate/bundle"), yes("/generate/docs"));
         config.ids = if self.text("/pack/ids") == Some("any") { Ids::Any } else { Ids::Uuid };
-        if self.text("/pack/version") == Some("lock") {
-            let d = Diagnostic::new(Code::RP9001, "versions from a `rulepack.lock` are not supported yet")
-                .help("`version = \"deploy\"` counts the version up from the live one");
-            self.report("/pack/version", d, "");
-        }
+        config.lock = (self.text("/pack/version") == Some("lock")).then(super::lock::Lock::default);
         let accounts = self.document.json().pointer("/lint/accounts").and_then(Value::as_array);
         config.accounts =
             accounts.into_iter().flatten().filter_map(|a| Some(a.as_str()?.to_owned())).collect();

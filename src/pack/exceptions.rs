@@ -1,5 +1,6 @@
 //! The exception lists of a pack: `exceptions/**/*.toml`, and the value lists in `exceptions/lists/`.
 
+use super::target::{Overlay, Target};
 use super::{Pack, files};
 use crate::diag::{Code, Diagnostic};
 use crate::lang::exception::{ExceptionFile, ExceptionItem, ExceptionList};
@@ -19,6 +20,8 @@ pub struct Exceptions {
     pub diagnostics: Vec<Diagnostic>,
     values: BTreeMap<String, Result<Vec<String>, String>>,
     folder: String,
+    /// The overlays whose exceptions apply too; none unless a target was named.
+    overlays: Vec<Overlay>,
 }
 
 /// An exception that applies to a rule.
@@ -105,8 +108,46 @@ impl Exceptions {
         self.files.iter().find_map(|f| Some((f, f.lists.iter().find(|l| l.id == id)?)))
     }
 
-    /// The lists that apply to a rule: those that it names, and those of the files that name it.
+    /// From now on the exceptions of a target's overlays apply too.
+    pub fn at_target(&mut self, target: &Target) {
+        self.overlays = target.overlays.iter().filter(|o| !o.exceptions.is_empty()).cloned().collect();
+    }
+
+    /// The lists that apply to a rule at a target alone, because its overlays say so.
+    pub fn only_at<'p>(
+        &'p self,
+        target: &Target,
+        rule: &Rule,
+    ) -> Vec<(&'p ExceptionFile, &'p ExceptionList)> {
+        let anywhere = self.named_by(rule);
+        self.overlaid(&target.overlays, rule)
+            .filter(|(_, list)| !anywhere.iter().any(|(_, known)| same(known, list)))
+            .collect()
+    }
+
+    fn overlaid<'p>(
+        &'p self,
+        overlays: &[Overlay],
+        rule: &Rule,
+    ) -> impl Iterator<Item = (&'p ExceptionFile, &'p ExceptionList)> {
+        let applying: Vec<&Overlay> = overlays.iter().filter(|o| o.applies_to(rule)).collect();
+        let files = self.files.iter().filter(move |f| applying.iter().any(|o| o.has_exceptions(f)));
+        files.flat_map(|f| f.lists.iter().map(move |l| (f, l)))
+    }
+
+    /// The lists that apply to a rule: those that it names, those of the files that name it, and those of the
+    /// overlays of the target that was named.
     pub fn lists_of<'p>(&'p self, rule: &Rule) -> Vec<(&'p ExceptionFile, &'p ExceptionList)> {
+        let mut out = self.named_by(rule);
+        for one in self.overlaid(&self.overlays, rule) {
+            if !out.iter().any(|(_, known)| same(known, one.1)) {
+                out.push(one);
+            }
+        }
+        out
+    }
+
+    fn named_by<'p>(&'p self, rule: &Rule) -> Vec<(&'p ExceptionFile, &'p ExceptionList)> {
         let named: Vec<&str> = list_ids(rule).collect();
         let mut out = Vec::new();
         for file in &self.files {
@@ -136,6 +177,10 @@ impl Exceptions {
             Err(format!("the value list `{id}` has no file `{}/{VALUE_LISTS}/{id}`", self.folder))
         })
     }
+}
+
+fn same(a: &ExceptionList, b: &ExceptionList) -> bool {
+    (&a.id, &a.namespace) == (&b.id, &b.namespace)
 }
 
 /// The ids of the lists that a rule names.

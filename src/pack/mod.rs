@@ -11,6 +11,7 @@ mod config;
 mod conventions;
 mod exceptions;
 pub(crate) mod files;
+pub mod lock;
 mod opensearch;
 mod select;
 mod supplied;
@@ -98,14 +99,15 @@ impl Pack {
                 let read = |path: &str| {
                     let file = root.join(path);
                     if !file.is_file() {
-                        return Err("no such file".to_owned());
+                        return Err(config::NO_SUCH_FILE.to_owned());
                     }
                     if !files::stays_below(root, &file) {
                         return Err("it leads out of the pack".to_owned());
                     }
                     read_file(&file)
                 };
-                let wrong = config.load_catalogues(&read);
+                let mut wrong = config.load_catalogues(&read);
+                wrong.extend(config.load_lock(&read));
                 if !wrong.is_empty() {
                     found.extend(wrong);
                     return Err(found);

@@ -346,3 +346,39 @@ fn filters_are_part_of_the_rule() {
     assert_eq!(with(&off).0, (Some(true), String::new()));
     assert_eq!(with("query = { script = { source = \"x\" } }"), ((None, "RP0607".to_owned()), None));
 }
+
+#[test]
+fn exceptions_of_a_target_apply_where_the_target_is_named_and_are_checked_all_the_same() {
+    let list = |field: &str| {
+        format!(
+            "[[exceptions]]\n[exceptions.container]\nlist_id = \"glass\"\nname = \"glass\"\ntype = \"detection\"\n\
+             [[exceptions.items]]\nname = \"broken glass\"\ndescription = \"SOC-1\"\n\
+             entries = [{{ field = \"{field}\", type = \"match\", operator = \"included\", value = \"x\" }}]\n"
+        )
+    };
+    let config = "[pack]\nname = \"t\"\nstacks = [\"9.5\"]\n[target.prod]\nkibana = \"https://kibana.example.com\"\n\
+                  [[target.prod.overlay]]\nrules = [\"a\"]\nexceptions = [\"exceptions/prod.toml\"]\n";
+    let dir = pack(&[
+        ("rules-toml/a.toml", &rule(1)),
+        ("rules-toml/b.toml", &rule(2)),
+        ("exceptions/prod.toml", &list("user.name")),
+        (CONFIG, config),
+    ]);
+    let mut pack = Pack::load(dir.path()).unwrap();
+    let target = pack.config.target("prod").unwrap();
+    let applied = |pack: &Pack, rule: &str| pack.exceptions.of(pack.rule(rule).unwrap()).len();
+    assert_eq!((applied(&pack, "a"), applied(&pack, "b")), (0, 0));
+    assert_eq!(pack.exceptions.only_at(&target, pack.rule("a").unwrap()).len(), 1);
+    pack.exceptions.at_target(&target);
+    assert_eq!((applied(&pack, "a"), applied(&pack, "b")), (1, 0));
+
+    fs::write(dir.path().join("exceptions/prod.toml"), list("user.nam")).unwrap();
+    let pack = Pack::load(dir.path()).unwrap();
+    let found = validate(&pack, &pack.select(&[]).unwrap()).diagnostics;
+    let of_file: Vec<&Diagnostic> = found
+        .iter()
+        .filter(|d| d.source.as_ref().is_some_and(|s| s.name() == "exceptions/prod.toml"))
+        .collect();
+    assert_eq!(of_file.len(), 1, "{found:#?}");
+    assert!(of_file[0].message.contains("user.nam"));
+}

@@ -40,6 +40,7 @@ const UNTRIED: &[(&str, &str)] = &[
     ("RP0912", "needs a Kibana"),
     ("RP0921", "needs an OpenSearch; its own tests have one"),
     ("RP0922", "needs an OpenSearch"),
+    ("RP1621", "needs a git repository; a test of the pack has one"),
     ("RP9002", "nobody can make a bug happen on purpose"),
 ];
 

@@ -223,3 +223,36 @@ fn an_event_counts_as_ingested_when_it_happened() {
     let text = super::output::run(dir.path(), &["test", "aws/iam/group_created"]);
     assert!(text.contains("8 cases of 1 rule passed"), "{text}");
 }
+
+#[test]
+fn exceptions_of_a_target_are_applied_when_it_is_named_and_told_when_it_is_not() {
+    let s = crate::sandbox::Sandbox::pack();
+    let config = s.read("rulepack.toml");
+    s.write(
+        "rulepack.toml",
+        format!(
+            "{config}\n[target.prod]\nkibana = \"https://kibana.example.com\"\n[[target.prod.overlay]]\n\
+             rules = [\"aws/iam/group_created\"]\nexceptions = [\"exceptions/prod.toml\"]\n"
+        ),
+    );
+    s.write(
+        "exceptions/prod.toml",
+        "[[exceptions]]\n[exceptions.container]\nlist_id = \"glass\"\nname = \"glass\"\ntype = \"detection\"\n\
+         [[exceptions.items]]\nname = \"all\"\ndescription = \"SOC-1\"\n\
+         entries = [{ field = \"user.name\", type = \"exists\", operator = \"included\" }]\n",
+    );
+    let replay = ["replay", "-r", "aws/iam/group_created"];
+    let without = s.run(&replay);
+    assert!(without.out.contains("exceptions at target prod only, not applied here: --target prod"));
+    assert!(!without.out.contains("no alert in"), "{}", without.out);
+    let with = s.run(&[&replay[..], &["--target", "prod"]].concat());
+    assert!(with.out.contains("ok: no alert in"), "{}", with.out);
+    assert!(!with.out.contains("not applied here"), "{}", with.out);
+    let test = ["test", "aws/iam/group_created"];
+    assert_eq!(s.run(&test).code, Some(0));
+    assert_eq!(s.run(&[&test[..], &["--target", "prod"]].concat()).code, Some(1));
+    let json: Value =
+        serde_json::from_str(&s.run(&[&replay[..], &["--format", "json"]].concat()).out).unwrap();
+    assert_eq!(json["not_applied"].as_array().map(Vec::len), Some(1));
+    assert_eq!(s.run(&[&replay[..], &["--target", "pord"]].concat()).code, Some(2));
+}

@@ -79,11 +79,7 @@ pub fn wanted(
             continue;
         };
         let mut applied: Vec<(&ExceptionFile, &ExceptionList)> = exceptions.lists_of(rule);
-        for overlay in target.overlays.iter().filter(|o| o.applies_to(rule)) {
-            for file in exceptions.files.iter().filter(|f| overlay.has_exceptions(f)) {
-                applied.extend(file.lists.iter().map(|l| (file, l)));
-            }
-        }
+        applied.extend(exceptions.only_at(target, rule));
         for (file, list) in applied {
             let key = (list.id.clone(), list.namespace.clone());
             let entry = lists.entry(key.clone()).or_insert_with(|| build(file, list, pack, &mut found));
