@@ -254,8 +254,15 @@ fn ungroupable(rule: &Rule, schema: &Schema) -> Vec<Diagnostic> {
     let named = rule.threshold_fields().into_iter().chain(counted);
     let refused = named.filter_map(|(pointer, name)| {
         let resolved = schema.resolve(name)?;
-        let ty = resolved.field.types.iter().find(|t| !crate::es::groups(t))?;
-        let what = format!("events cannot be grouped by `{name}`, which is of type {}", ty.kind.name());
+        let refused = resolved.field.types.iter().find(|t| !crate::es::groups(t));
+        let why = match (refused, &resolved.field.nested) {
+            (Some(ty), _) => format!("is of type {}", ty.kind.name()),
+            (None, Some(parent)) => {
+                format!("stands in the objects of `{parent}`, where an aggregation does not look")
+            }
+            (None, None) => return None,
+        };
+        let what = format!("events cannot be grouped by `{name}`, which {why}");
         let d = Diagnostic::new(Code::RP0305, what).at(rule.value_span(&pointer), "");
         Some(d.help("name a field of whole values, such as a keyword").in_source(&rule.source))
     });

@@ -114,6 +114,7 @@ fn generated_queries_are_answered_alike() {
         for (kind, d) in &report.differences {
             println!("  [{kind}] {}\n    mapping     {}\n    document    {}", d.query, d.mapping, d.document);
             println!("    interpreter {}\n    engine      {}", d.interpreter, d.engine);
+            println!("    as a scenario, for a file of its language:\n{}", d.scenario());
         }
         differing += report.differing;
     }

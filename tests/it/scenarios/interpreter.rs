@@ -107,8 +107,10 @@ impl Index {
         let mut fields = PlanFields::default();
         let mut ids = Vec::new();
         for name in asked.fields.iter().chain(asked.cardinality.iter().map(|(f, _)| f)) {
-            // a field that nothing maps has no value
-            let Some(resolved) = schema.resolve(name) else { return buckets(&asked, Vec::new()) };
+            // a field that nothing maps has no value, and one of nested objects has none at the root
+            let Some(resolved) = schema.resolve(name).filter(|r| r.field.nested.is_none()) else {
+                return buckets(&asked, Vec::new());
+            };
             if !resolved.field.types.iter().all(rulepack::es::groups) {
                 return Outcome::Refused(format!("`{name}` has no values to group by"));
             }
