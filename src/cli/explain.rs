@@ -8,9 +8,9 @@ use crate::diag::{CODES, Code, Severity, did_you_mean};
 use crate::es::date;
 use crate::lang::Shape;
 use crate::lang::cloudtrail::{Converter, Options};
-use crate::lang::rule::length;
+use crate::lang::rule::{RuleType, length};
 use crate::pack::{CompiledRule, TestEvent};
-use crate::plan::{Occurrence, Plan, Stage};
+use crate::plan::{FieldId, Occurrence, Plan, Stage};
 use crate::replay::course::{Happening, course};
 use crate::replay::{Engine, Examined, RunRule, input};
 use crate::trial::short;
@@ -102,6 +102,24 @@ fn describe(opened: &Opened, compiled: &CompiledRule, terminal: &mut Terminal) -
             row(if i == 0 { "matches" } else { "" }, line);
         }
         for stage in &plan.stages {
+            if let Stage::Threshold(t) = stage {
+                let name = |f: &FieldId| plan.fields.get(*f).map_or("", |f| f.name.as_ref());
+                let names: Vec<&str> = t.fields.iter().map(name).collect();
+                let of = match names.as_slice() {
+                    [] => "in all".to_owned(),
+                    names => format!("of one {}", names.join(" + ")),
+                };
+                let distinct = t.cardinality.as_ref().map_or_else(String::new, |(f, n)| {
+                    format!(
+                        ", with at least {} of {}",
+                        count(usize::try_from(*n).unwrap_or(usize::MAX), "value"),
+                        name(f)
+                    )
+                });
+                let within = length(t.window.from - t.window.to);
+                let events = count(usize::try_from(t.count).unwrap_or(usize::MAX), "event");
+                row("alerts on", &format!("at least {events} {of}{distinct}, within {within}"));
+            }
             if let Stage::NewTerms { fields, .. } = stage {
                 let names: Vec<&str> =
                     fields.iter().filter_map(|f| plan.fields.get(*f)).map(|f| f.name.as_ref()).collect();
@@ -138,7 +156,7 @@ fn describe(opened: &Opened, compiled: &CompiledRule, terminal: &mut Terminal) -
 
 /// The clauses of a plan, a line each.
 fn plan_lines(plan: &Plan, query: &str) -> Vec<String> {
-    if plan.is_grouped() {
+    if plan.is_grouped() && plan.threshold().is_none() {
         return grouped_lines(plan, query);
     }
     let Some(pred) = plan.filter().next() else { return vec!["everything".to_owned()] };
@@ -284,7 +302,7 @@ fn decide(
         return Exit::Findings;
     } else if !examined.decision.matched {
         "ok: no match".to_owned()
-    } else if compiled.shape != Shape::Events {
+    } else if compiled.shape != Shape::Events || compiled.rule.kind == RuleType::Threshold {
         "ok: it plays a part; an alert takes all of them".to_owned()
     } else if names.is_empty() {
         "ok: a match".to_owned()

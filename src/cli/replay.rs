@@ -86,12 +86,13 @@ enum Answers {
 const REPORTS: [ReportFormat; 3] = [ReportFormat::Json, ReportFormat::Markdown, ReportFormat::Github];
 
 /// What a replay takes for granted.
-const ASSUMPTIONS: [&str; 6] = [
+const ASSUMPTIONS: [&str; 7] = [
     "raw CloudTrail is converted as by the AWS integration 8.9.0, with its entity mapping",
     "no GeoIP and no ASN: `source.geo.*` and `source.as.*` are absent",
     "`event.ingested` is `@timestamp`",
     "one pass over all input: nothing is cut at `max_signals`",
     "new terms: history is the input itself and --history",
+    "threshold rules run on multiples of their interval, each run over `from` to `to`; events that only a run at another time would see together are an alert too",
     "a sequence of events is one alert; Kibana writes one above a building block for each event",
 ];
 
@@ -544,8 +545,9 @@ fn print_alerts(engine: &Engine, report: &Report, terminal: &mut Terminal) {
         for evidence in &alert.evidence {
             if alert.events.len() > 1 && event != Some(evidence.event) {
                 event = Some(evidence.event);
-                let id = alert.events.get(evidence.event).map_or("", |id| short(id));
-                terminal.line(&format!("    event {id}"));
+                if let Some(id) = alert.events.get(evidence.event) {
+                    terminal.line(&format!("    event {}", short(id)));
+                }
             }
             for (name, values) in &evidence.values {
                 let shown: Vec<String> = values.iter().take(3).map(quoted).collect();

@@ -6,7 +6,9 @@ pub mod date;
 pub mod ip;
 pub mod regexp;
 mod test;
+mod values;
 pub mod version;
 pub mod wildcard;
 
 pub use test::{Case, Context, Literal, Op, Reject, Test, date_value, fits, indexed_text, prepare};
+pub use values::{doc_values, groups, typed};

@@ -639,7 +639,7 @@ fn indexed_float(ty: &FieldType, scalar: &Scalar) -> Option<f64> {
 }
 
 /// A number as a field of decimals keeps it.
-fn stored_float(kind: Kind, f: f64) -> f64 {
+pub(super) fn stored_float(kind: Kind, f: f64) -> f64 {
     match kind {
         Kind::Float => f64::from(f as f32),
         Kind::HalfFloat => half(f as f32),

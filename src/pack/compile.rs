@@ -8,10 +8,11 @@ use crate::diag::{Code, Diagnostic, Safety, Severity};
 use crate::es::Context;
 use crate::es::wildcard::Pattern;
 use crate::lang::resolve::unknown_field;
-use crate::lang::rule::{Rule, RuleType, lookback};
+use crate::lang::rule::{Rule, RuleType, interval, lookback};
 use crate::lang::{self, Analysis, Cut, FieldUse, Settings, Shape};
 use crate::plan::table::Supplied;
-use crate::plan::{Plan, PlanField, Stage};
+use crate::plan::threshold::Window;
+use crate::plan::{FieldId, Plan, PlanField, Stage, Threshold};
 use crate::schema::{Field, FieldType, Kind, Origin, Schema, Version, ecs_of_stack};
 use crate::value::Access;
 use rayon::prelude::*;
@@ -191,6 +192,7 @@ pub(super) fn compile(
     for (stack, schema, analysis) in &results {
         let mut of_stack = analysis.diagnostics.clone();
         of_stack.extend(rule_fields(rule, schema));
+        of_stack.extend(ungroupable(rule, schema));
         found.push((*stack, of_stack));
     }
     let Some((_, schema, newest)) = results.into_iter().next_back() else { return out };
@@ -210,6 +212,12 @@ pub(super) fn compile(
     let mut plan = newest.plan.filter(|_| out.not_run.is_none());
     if let (Some(plan), RuleType::NewTerms) = (&mut plan, rule.kind) {
         match new_terms(rule, plan, &schema) {
+            Ok(stage) => plan.stages.push(stage),
+            Err(reason) => out.not_run = Some(reason),
+        }
+    }
+    if let (Some(plan), RuleType::Threshold) = (&mut plan, rule.kind) {
+        match threshold(rule, plan, &schema) {
             Ok(stage) => plan.stages.push(stage),
             Err(reason) => out.not_run = Some(reason),
         }
@@ -280,11 +288,37 @@ fn probable_typo(mut d: Diagnostic, query: &str) -> Option<Diagnostic> {
     )
 }
 
+/// Fields of a threshold that have no values to group by or to count.
+fn ungroupable(rule: &Rule, schema: &Schema) -> Vec<Diagnostic> {
+    let counted = rule.threshold_cardinality();
+    let counted = counted.map(|(field, _)| ("/rule/threshold/cardinality/0/field".to_owned(), field));
+    let named = rule.threshold_fields().into_iter().chain(counted);
+    let refused = named.filter_map(|(pointer, name)| {
+        let resolved = schema.resolve(name)?;
+        let refused = resolved.field.types.iter().find(|t| !crate::es::groups(t));
+        let why = match (refused, &resolved.field.nested) {
+            (Some(ty), _) => format!("is of type {}", ty.kind.name()),
+            (None, Some(parent)) => {
+                format!("stands in the objects of `{parent}`, where an aggregation does not look")
+            }
+            (None, None) => return None,
+        };
+        let what = format!("events cannot be grouped by `{name}`, which {why}");
+        let d = Diagnostic::new(Code::RP0305, what).at(rule.value_span(&pointer), "");
+        Some(d.help("name a field of whole values, such as a keyword").in_source(&rule.source))
+    });
+    refused.collect()
+}
+
 /// Fields that the rule names outside its query.
 fn rule_fields(rule: &Rule, schema: &Schema) -> Vec<Diagnostic> {
     let mut named: Vec<(String, &str)> = Vec::new();
     for (i, field) in rule.new_terms_fields().into_iter().enumerate() {
         named.push((format!("{}/{i}", rule.new_terms_pointer()), field));
+    }
+    named.extend(rule.threshold_fields());
+    if let Some((field, _)) = rule.threshold_cardinality() {
+        named.push(("/rule/threshold/cardinality/0/field".to_owned(), field));
     }
     let single = [
         ("/rule/event_category_override", rule.event_category_override()),
@@ -398,24 +432,57 @@ fn not_supported(rule: &Rule, shape: Shape) -> Option<String> {
     }
 }
 
+/// A field that the rule names outside its query. Without a catalogue it is taken to be of `kind`: Elasticsearch's default
+/// for strings is what groups are made of.
+fn field(plan: &mut Plan, schema: &Schema, name: &str, kind: Kind) -> FieldId {
+    match schema.resolve(name) {
+        Some(resolved) => plan.fields.intern(name, &resolved),
+        None => plan.fields.add(PlanField {
+            name: name.into(),
+            access: Access::Path(name.to_owned()),
+            types: Field::new(name, FieldType::of(kind), Origin::Data).types,
+            key_below: false,
+        }),
+    }
+}
+
+/// The stage of a threshold rule.
+fn threshold(rule: &Rule, plan: &mut Plan, schema: &Schema) -> Result<Stage, String> {
+    let (Some(from), Some(to)) = (lookback(rule.from()), lookback(rule.to())) else {
+        return Err(
+            "a window that does not begin and end a fixed time before now is not supported yet".to_owned()
+        );
+    };
+    let interval =
+        interval(rule.interval()).ok_or_else(|| format!("`{}` is no interval", rule.interval()))?;
+    let mut group = |name: &str| {
+        let id = field(plan, schema, name, Kind::Keyword);
+        let refused = plan.fields.get(id).and_then(|f| f.types.iter().find(|t| !crate::es::groups(t)));
+        match refused {
+            Some(ty) => {
+                Err(format!("events cannot be grouped by `{name}`, which is of type {}", ty.kind.name()))
+            }
+            None => Ok(id),
+        }
+    };
+    let fields = rule.threshold_fields().into_iter().map(|(_, f)| group(f)).collect::<Result<_, _>>()?;
+    let cardinality = match rule.threshold_cardinality() {
+        Some((name, least)) => Some((group(name)?, least)),
+        None => None,
+    };
+    let of_event = rule.timestamp_override().into_iter().filter(|f| *f != "@timestamp");
+    let fallback = (rule.timestamp_override().is_none() || rule.timestamp_fallback()).then_some("@timestamp");
+    let time = of_event.chain(fallback).map(|name| field(plan, schema, name, Kind::Date)).collect();
+    let window = Window { from, to, interval };
+    Ok(Stage::Threshold(Threshold { fields, count: rule.threshold_value(), cardinality, time, window }))
+}
+
 /// The stage of a new terms rule.
 fn new_terms(rule: &Rule, plan: &mut Plan, schema: &Schema) -> Result<Stage, String> {
     let history = rule.history_window_start().and_then(lookback).ok_or_else(|| {
         "a history that does not begin a fixed time before now is not supported yet".to_owned()
     })?;
-    let fields = rule
-        .new_terms_fields()
-        .into_iter()
-        .map(|name| match schema.resolve(name) {
-            Some(resolved) => plan.fields.intern(name, &resolved),
-            // a field without a catalogue: Elasticsearch's default for strings is what terms are made of
-            None => plan.fields.add(PlanField {
-                name: name.into(),
-                access: Access::Path(name.to_owned()),
-                types: Field::new(name, FieldType::of(Kind::Keyword), Origin::Data).types,
-                key_below: false,
-            }),
-        })
-        .collect();
+    let fields =
+        rule.new_terms_fields().into_iter().map(|name| field(plan, schema, name, Kind::Keyword)).collect();
     Ok(Stage::NewTerms { fields, history })
 }

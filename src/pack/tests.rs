@@ -198,9 +198,8 @@ fn a_field_that_one_stack_lacks_is_a_finding_about_stacks() {
 
 #[test]
 fn what_cannot_be_run_is_one_note_a_reason() {
-    let threshold =
-        |n| rule(n).replace("\"query\"\n", "\"threshold\"\n") + "[rule.threshold]\nfield = []\nvalue = 3\n";
-    let dir = pack(&[("rules-toml/a.toml", &threshold(1)), ("rules-toml/b.toml", &threshold(2))]);
+    let saved = |n| rule(n).replace("\"query\"\n", "\"saved_query\"\nsaved_id = \"one\"\n");
+    let dir = pack(&[("rules-toml/a.toml", &saved(1)), ("rules-toml/b.toml", &saved(2))]);
     let pack = Pack::load(dir.path()).unwrap();
     let validation = validate(&pack, &pack.select(&[]).unwrap());
     let mut found = validation.diagnostics.clone();
@@ -209,7 +208,7 @@ fn what_cannot_be_run_is_one_note_a_reason() {
     assert_eq!(codes(&found), "RP9001");
     let note = &found[0];
     assert_eq!(note.severity, Severity::Note);
-    assert_eq!(note.message, "threshold rules are not supported yet, so 2 rules are not run");
+    assert_eq!(note.message, "saved query rules are not supported yet, so 2 rules are not run");
     assert!(!validation.failed());
     assert!(validation.rules.iter().all(|r| r.plan.is_none()));
 }

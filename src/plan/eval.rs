@@ -2,9 +2,8 @@
 //! for any value, scripts try one value per field.
 
 use super::{FieldId, Leaf, Plan, PlanFields, Pred, Script};
-use crate::es::{self, Test};
+use crate::es::{Test, typed};
 use crate::func::CallError;
-use crate::schema::{FieldType, Kind};
 use crate::value::{Cell, Document, Scalar, Value};
 
 /// A failure while running, as Elasticsearch would fail the search.
@@ -43,30 +42,6 @@ impl<'a> Row<'a> {
         let null = ty.null_value.iter().filter(|_| cell.explicit_null);
         cell.values.iter().chain(null).filter_map(|s| typed(ty, s)).collect()
     }
-}
-
-/// The typed value of a scalar in a field of this type.
-pub(super) fn typed(ty: &FieldType, scalar: &Scalar) -> Option<Value> {
-    if !es::fits(ty, scalar) && ty.kind != Kind::Flattened {
-        return None;
-    }
-    Some(match ty.kind {
-        k if k.is_integer() => match scalar {
-            Scalar::Int(i) => Value::Int(*i),
-            Scalar::Float(f) => Value::Int(f.trunc() as i64),
-            other => Value::Int(other.text().trim().parse::<f64>().ok()?.trunc() as i64),
-        },
-        k if k.is_number() => match scalar {
-            Scalar::Int(i) => Value::Double(*i as f64),
-            Scalar::Float(f) => Value::Double(*f),
-            other => Value::Double(other.text().trim().parse().ok()?),
-        },
-        Kind::Boolean => Value::Bool(scalar.text().as_ref() == "true"),
-        Kind::Date | Kind::DateNanos => Value::Date(es::date_value(ty, scalar)?),
-        Kind::Ip => Value::Ip(es::ip::parse(&scalar.text())?),
-        Kind::Version => Value::Version(scalar.text().as_ref().into()),
-        _ => Value::Str(es::indexed_text(ty, scalar)?.as_ref().into()),
-    })
 }
 
 impl Plan {

@@ -55,7 +55,7 @@ pub type Tuple = Box<[KeyValue]>;
 pub const MAX_TUPLES: usize = 10_000;
 
 impl KeyValue {
-    fn of(value: Value) -> Option<KeyValue> {
+    pub(super) fn of(value: Value) -> Option<KeyValue> {
         Some(match value {
             Value::Null => return None,
             Value::Bool(b) => KeyValue::Bool(b),

@@ -8,6 +8,7 @@ mod nested;
 pub mod sample;
 pub mod sequence;
 pub mod table;
+pub mod threshold;
 
 pub use crate::func::Arithmetic;
 pub use eval::{Row, RunError, Trace, trace};
@@ -16,6 +17,7 @@ pub use join::Item;
 pub use nested::Nested;
 pub use sample::Sample;
 pub use sequence::{Occurrence, Sequence};
+pub use threshold::Threshold;
 
 use crate::es::{Context, Op, Reject, Test, prepare};
 use crate::schema::{FieldType, Resolved};
@@ -168,6 +170,8 @@ pub enum Stage {
     Sequence(Sequence),
     /// Finds events with a common key in any order; stands alone.
     Sample(Sample),
+    /// Finds groups of at least so many documents in the time that a run looks at.
+    Threshold(Threshold),
     /// A pipeline over tables; it stands alone.
     Table(Box<table::Pipeline>),
 }
@@ -214,6 +218,14 @@ impl Plan {
         })
     }
 
+    /// The threshold that groups of its documents must reach.
+    pub fn threshold(&self) -> Option<&Threshold> {
+        self.stages.iter().find_map(|s| match s {
+            Stage::Threshold(threshold) => Some(threshold),
+            _ => None,
+        })
+    }
+
     /// The items of its sequence or sample, in order, what ends a sequence last.
     pub fn items(&self) -> Vec<&Item> {
         match (self.sequence(), self.sample()) {
@@ -225,13 +237,13 @@ impl Plan {
 
     /// Whether its answers are made of several documents each.
     pub fn is_grouped(&self) -> bool {
-        self.stages.iter().any(|s| matches!(s, Stage::Sequence(_) | Stage::Sample(_)))
+        self.stages.iter().any(|s| matches!(s, Stage::Sequence(_) | Stage::Sample(_) | Stage::Threshold(_)))
     }
 
-    /// What a document is to its sequence or sample; `None` where it plays no part.
+    /// What a document is to its sequence, sample or threshold; `None` where it plays no part.
     ///
     /// # Errors
-    /// As [`Sequence::look`].
+    /// As [`Sequence::look`] and [`Threshold::look`].
     pub fn look(&self, row: &Row<'_>) -> Result<Option<Occurrence>, RunError> {
         // filters and exceptions hold for every item, `until` and missing ones included
         for pred in self.filter() {
@@ -246,7 +258,7 @@ impl Plan {
                 let occurrence = Occurrence { time: 0, tiebreaker: Value::Null, matches };
                 Ok((!occurrence.matches.is_empty()).then_some(occurrence))
             }
-            (None, None) => Ok(None),
+            (None, None) => self.threshold().map_or(Ok(None), |t| t.look(row)),
         }
     }
 

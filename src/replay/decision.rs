@@ -36,10 +36,17 @@ const SHOWN: usize = 60;
 
 /// Decides a rule over an event, clause by clause.
 pub fn decide(rule: &RunRule, row: &Row<'_>) -> Decision {
-    if rule.plan.is_grouped() {
+    if rule.plan.is_grouped() && rule.plan.threshold().is_none() {
         return items(rule, row);
     }
     let mut out = Decision { matched: true, ..Decision::default() };
+    let mut missing = Vec::new();
+    for field in rule.plan.threshold().iter().flat_map(|t| &t.fields) {
+        let name = rule.plan.fields.get(*field).map_or("", |f| &f.name);
+        if row.values(*field).is_empty() {
+            missing.push(name);
+        }
+    }
     for pred in rule.plan.filter() {
         match trace(pred, row) {
             Ok(t) => {
@@ -54,6 +61,11 @@ pub fn decide(rule: &RunRule, row: &Row<'_>) -> Decision {
                 out.failed = Some(e.0);
             }
         }
+    }
+    for name in missing {
+        out.matched = false;
+        let found = Some(format!("the event has no `{name}`, by which events are grouped"));
+        out.lines.push(Line { depth: 0, result: false, clause: format!("grouped by {name}"), found });
     }
     out
 }

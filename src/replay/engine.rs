@@ -99,7 +99,7 @@ impl RunRule {
 /// One value or clause that made a rule match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
-    /// The event that it is about, by its place in [`Alert::events`].
+    /// The event that it is about, by its place in [`Alert::events`]; [`usize::MAX`] where it is about all of them.
     pub event: usize,
     /// The clause as the query has it.
     pub clause: String,
@@ -114,9 +114,9 @@ pub struct Alert {
     pub rule: usize,
     /// `@timestamp` of its event, or of the last of them, in nanoseconds since the epoch.
     pub time: Option<Nanos>,
-    /// The ids of its events; several for a sequence or sample, in its order.
+    /// The ids of its events; several for a sequence or sample, in its order, and for a threshold, in order of time.
     pub events: Vec<String>,
-    /// New-terms fields or join keys, and their values.
+    /// New-terms fields, join keys or the fields of a threshold, and their values.
     pub group: Vec<(String, String)>,
     /// Why.
     pub evidence: Vec<Evidence>,
@@ -441,6 +441,7 @@ impl Engine {
         let at = at.or(total.report.times.map(|(_, last)| last));
         self.read_texts(history, true, &mut total, (at, given), &counts);
         total.now = given;
+        total.anchor = at;
         total.check_shape(self.layout.form, || {
             events.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default()
         });
@@ -898,9 +899,11 @@ impl Engine {
                 report.alerts.push(alert);
             }
         }
+        // a test runs its rule after the last event; for how long a rule of a replay has run nobody knows
+        let anchor = total.anchor.unwrap_or(0);
         for (r, (rule, members)) in self.rules.iter().zip(total.members).enumerate() {
             if rule.plan.is_grouped() {
-                let (alerts, trouble) = members.alerts(r, rule, self.selection.keep_duplicates);
+                let (alerts, trouble) = members.alerts(r, rule, self.selection.keep_duplicates, anchor);
                 report.alerts.extend(alerts);
                 for message in trouble {
                     *report.problem_counts.entry(ProblemKind::Rule).or_default() += 1;
@@ -1171,6 +1174,8 @@ struct Part<'e> {
     at: Option<Nanos>,
     /// The evaluation time that is given.
     now: Option<Nanos>,
+    /// When one of the runs of every rule is, where that is known.
+    anchor: Option<Nanos>,
     /// The rules over tables at work.
     tables: Vec<Option<Run<'e>>>,
     /// The file that is read.
@@ -1195,6 +1200,7 @@ impl<'e> Part<'e> {
             name: None,
             at: None,
             now: None,
+            anchor: None,
             tables: engine.rules.iter().map(|r| r.plan.table().map(|p| Run::new(p, 0))).collect(),
             file: "".into(),
         }

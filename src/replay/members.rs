@@ -5,12 +5,13 @@
 //! A sequence or sample is one alert here. The detection engine of Kibana writes a building block for
 //! each of its events and one alert above them, which is the one that people see.
 
-use super::engine::{Alert, RunRule, evidence};
-use crate::es::date::Nanos;
+use super::engine::{Alert, Evidence, RunRule, evidence};
+use crate::es::date::{self, Nanos};
 use crate::plan::join::{KeyValue, Tuple};
 use crate::plan::sequence::{self, MAX_OPEN};
-use crate::plan::{Occurrence, Row};
-use crate::value::Document;
+use crate::plan::threshold::{Group, Threshold};
+use crate::plan::{FieldId, Occurrence, Row};
+use crate::value::{Document, Scalar};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +38,9 @@ pub(super) struct Member {
 /// looked for, and the run says so. About half a kilobyte each. An event counts once for each item that
 /// it satisfies and each of its keys.
 pub const MAX_MEMBERS: u64 = 2_000_000;
+
+/// The most events of a group that an alert names; their number is always that of all.
+const MAX_LISTED: usize = 1_000;
 
 /// The events that one file has for a rule, or all files.
 #[derive(Debug)]
@@ -68,7 +72,13 @@ impl Members {
     }
 
     /// The alerts of a rule, and what kept it from finding all of them.
-    pub fn alerts(mut self, rule: usize, run: &RunRule, keep_duplicates: bool) -> (Vec<Alert>, Vec<String>) {
+    pub fn alerts(
+        mut self,
+        rule: usize,
+        run: &RunRule,
+        keep_duplicates: bool,
+        anchor: Nanos,
+    ) -> (Vec<Alert>, Vec<String>) {
         let count = self.count.load(Ordering::Relaxed);
         if count > self.room {
             let message = format!(
@@ -84,6 +94,10 @@ impl Members {
         }
         // equals keep the order of the files
         self.list.sort_by(|a, b| sequence::order(&a.occurrence, &b.occurrence));
+        if let Some(threshold) = run.plan.threshold() {
+            let found = threshold.run(self.list.iter().map(|m| &m.occurrence), anchor);
+            return (found.iter().map(|g| self.group_alert(rule, run, threshold, g)).collect(), Vec::new());
+        }
         let (groups, forgotten) = groups(run, &self.list);
         let alerts = groups.into_iter().map(|(key, events)| self.alert(rule, run, &key, &events)).collect();
         let trouble = (forgotten > 0).then(|| {
@@ -94,6 +108,42 @@ impl Members {
             )
         });
         (alerts, trouble.into_iter().collect())
+    }
+
+    /// The alert of a group that reached a threshold: what its events share, how many there are, from when to when,
+    /// and what made the first of them match.
+    fn group_alert(&self, rule: usize, run: &RunRule, threshold: &Threshold, group: &Group) -> Alert {
+        let fields = &run.plan.fields;
+        let name = |f: &FieldId| fields.get(*f).map_or_else(String::new, |f| f.name.to_string());
+        let members: Vec<&Member> = group.events.iter().filter_map(|e| self.list.get(*e)).collect();
+        let text = |at: Option<Nanos>| vec![Scalar::Str(date::format(at.unwrap_or(0)).into())];
+        let number = |n: u64| vec![Scalar::Int(i64::try_from(n).unwrap_or(i64::MAX))];
+        let mut values = vec![("events".to_owned(), number(group.events.len() as u64))];
+        if let (Some((field, _)), Some(n)) = (&threshold.cardinality, group.distinct) {
+            values.push((format!("values of {}", name(field)), number(n)));
+        }
+        values.push(("first".to_owned(), text(members.first().map(|m| m.occurrence.time))));
+        values.push(("last".to_owned(), text(members.last().map(|m| m.occurrence.time))));
+        let seen = if group.shifted { "seen by a run at, not on the interval" } else { "seen by the run at" };
+        values.push((seen.to_owned(), text(Some(group.at))));
+        let clause = format!("threshold of {}", threshold.count);
+        let mut evidence_of = vec![Evidence { event: usize::MAX, clause, values }];
+        if let Some(first) = members.first() {
+            let slots: Vec<usize> = (0..fields.iter().count()).collect();
+            let row = Row { fields, document: &first.document, slots: &slots };
+            evidence_of.extend(evidence(run, run.plan.filter(), &row, 0));
+        }
+        let last = members.last();
+        Alert {
+            rule,
+            time: last.map(|m| m.occurrence.time),
+            events: members.iter().take(MAX_LISTED).map(|m| m.id.clone()).collect(),
+            group: threshold.fields.iter().map(name).zip(group.key.iter().map(shown)).collect(),
+            evidence: evidence_of,
+            file: last.map_or_else(String::new, |m| m.file.to_string()),
+            action: last.and_then(|m| m.action.clone()),
+            actor: last.and_then(|m| m.actor.clone()),
+        }
     }
 
     /// The alert of the events of a sequence or sample, by item.
@@ -147,14 +197,19 @@ fn groups(run: &RunRule, list: &[Member]) -> (Vec<(Tuple, Events)>, u64) {
     (found.into_iter().map(|s| (s.key, s.events.into_iter().enumerate().collect())).collect(), 0)
 }
 
+/// A value as alerts show it.
+fn shown(value: &KeyValue) -> String {
+    match value.to_json() {
+        serde_json::Value::String(s) => s,
+        other => other.to_string(),
+    }
+}
+
 /// The join keys with their values, null left out.
 fn group(run: &RunRule, key: &Tuple) -> Vec<(String, String)> {
     let items = run.plan.items();
     let names = items.first().map_or(&[][..], |i| &i.keys).iter().map(|k| k.name.to_string());
-    let texts = key.iter().map(|v| match v.to_json() {
-        serde_json::Value::String(s) => s,
-        other => other.to_string(),
-    });
+    let texts = key.iter().map(shown);
     let pairs = names.zip(texts).zip(key.iter());
     pairs.filter(|(_, v)| **v != KeyValue::Null).map(|(pair, _)| pair).collect()
 }
@@ -200,7 +255,7 @@ mod tests {
             index: Vec::new(),
             max_signals: 100,
         };
-        let (alerts, trouble) = a.alerts(0, &run, false);
+        let (alerts, trouble) = a.alerts(0, &run, false, 0);
         assert!(alerts.is_empty());
         assert!(trouble[0].starts_with("x/y: the items of the query match 4 times"), "{trouble:?}");
     }

@@ -47,11 +47,8 @@ public final class Engine {
                     new Plugin("parent-join", "org.opensearch.join.ParentJoinPlugin"),
                     new Plugin("percolator", "org.opensearch.percolator.PercolatorPlugin"),
                     new Plugin("lang-painless", "org.opensearch.painless.PainlessPlugin")), common);
-            case "opensearch-3" -> new Kind("opensearch", "bin/opensearch", List.of(
-                    new Plugin("analysis-common", "org.opensearch.analysis.common.CommonAnalysisModulePlugin"),
-                    new Plugin("mapper-extras", "org.opensearch.index.mapper.MapperExtrasModulePlugin"),
-                    new Plugin("parent-join", "org.opensearch.join.ParentJoinModulePlugin"),
-                    new Plugin("lang-painless", "org.opensearch.painless.PainlessModulePlugin")), common);
+            // its archive brings its modules
+            case "opensearch-3" -> new Kind("opensearch", "bin/opensearch", List.of(), common);
             case "elasticsearch-8", "elasticsearch-9" -> {
                 List<String> settings = new ArrayList<>(common);
                 settings.add("xpack.security.enabled: false");

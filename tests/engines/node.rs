@@ -159,6 +159,9 @@ impl Index<'_> {
         if language == Language::Esql {
             return queries.iter().map(|q| self.esql(q)).collect();
         }
+        if language == Language::Threshold {
+            return queries.iter().map(|q| Asked::Answered(self.threshold(q))).collect();
+        }
         let sent: Vec<Sent> = queries.iter().map(|q| compile(language, q, &self.schema)).collect();
         let mut answers = Vec::new();
         let searches: Vec<&Value> =
@@ -188,6 +191,42 @@ impl Index<'_> {
                 Sent::Search(_) => Asked::Answered(of_search(&answers.next().unwrap_or_default())),
             })
             .collect()
+    }
+
+    /// The search of a threshold rule: a composite aggregation, of which the buckets below the threshold are left out.
+    fn threshold(&self, query: &str) -> Outcome {
+        let asked = interpreter::asked(query);
+        let sources: Vec<Value> = asked
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(i, f)| json!({ format!("k{i}"): { "terms": { "field": f } } }))
+            .collect();
+        let mut inner = serde_json::Map::new();
+        if let Some((field, _)) = &asked.cardinality {
+            inner.insert("distinct".to_owned(), json!({ "cardinality": { "field": field } }));
+        }
+        let aggs = if sources.is_empty() {
+            json!({ "groups": { "filter": { "match_all": {} }, "aggs": inner } })
+        } else {
+            json!({ "groups": { "composite": { "size": 1000, "sources": sources }, "aggs": inner } })
+        };
+        let body = json!({ "size": 0, "query": { "match_all": {} }, "aggs": aggs });
+        let path = format!("/{}/_search", self.name);
+        let answer = match self.node.call("POST", &path, Some(body.to_string())) {
+            Ok(answer) => answer,
+            Err(why) => return Outcome::Refused(why),
+        };
+        let groups = &answer["aggregations"]["groups"];
+        let listed = groups["buckets"].as_array().cloned().unwrap_or_else(|| vec![groups.clone()]);
+        let found = listed.iter().filter_map(|b| {
+            let key = (0..asked.fields.len()).map(|i| b["key"][format!("k{i}")].clone()).collect();
+            let n = b["doc_count"].as_u64()?;
+            let distinct = b["distinct"]["value"].as_u64();
+            let least = asked.cardinality.as_ref().map_or(0, |(_, least)| *least);
+            (n >= asked.value.max(1) && distinct.unwrap_or(0) >= least).then_some((key, n, distinct))
+        });
+        interpreter::buckets(&asked, found.collect())
     }
 
     fn esql(&self, query: &str) -> Asked {
@@ -264,6 +303,6 @@ fn compile(language: Language, text: &str, schema: &Schema) -> Sent {
             if losses.is_empty() { Sent::Search(made) } else { Sent::Nothing }
         }
         Language::Dsl => Sent::Search(serde_json::from_str(text).unwrap()),
-        Language::Esql => Sent::Nothing,
+        Language::Esql | Language::Threshold => Sent::Nothing,
     }
 }

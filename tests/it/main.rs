@@ -34,4 +34,5 @@ mod scenarios;
 mod selection;
 mod sequence;
 mod supplied;
+mod threshold;
 mod transcripts;

@@ -126,7 +126,8 @@ fn a_long_text_is_shared_between_threads_and_the_answer_is_the_same() {
         pool.install(|| whole(&replay(&engine(), std::slice::from_ref(&text))))
     };
     let alone = run(1);
-    assert!(alone.contains("invalid JSON") && alone.matches("evidence").count() > 1_000);
+    assert!(alone.contains("invalid JSON"));
+    assert!(alone.matches("clause: ").count() > 100, "{}", alone.len());
     assert_eq!(alone, run(4));
     assert_eq!(alone, run(2));
 }

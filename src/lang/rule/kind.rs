@@ -58,9 +58,10 @@ impl RuleType {
     /// Why rules of this type cannot be run yet.
     pub fn unsupported(self) -> Option<&'static str> {
         match self {
-            RuleType::Query | RuleType::Eql | RuleType::Esql | RuleType::NewTerms => None,
+            RuleType::Query | RuleType::Eql | RuleType::Esql | RuleType::NewTerms | RuleType::Threshold => {
+                None
+            }
             RuleType::SavedQuery => Some("saved query rules are not supported yet"),
-            RuleType::Threshold => Some("threshold rules are not supported yet"),
             RuleType::ThreatMatch => Some("indicator match rules are not supported yet"),
             RuleType::MachineLearning => Some("machine learning rules are not supported yet"),
         }

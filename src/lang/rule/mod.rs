@@ -212,6 +212,32 @@ impl Rule {
         }
     }
 
+    /// The fields whose values make the groups of a threshold rule, with their JSON pointers.
+    pub fn threshold_fields(&self) -> Vec<(String, &str)> {
+        let at = "/rule/threshold/field";
+        match self.json().pointer("/threshold/field") {
+            Some(Value::String(one)) if !one.is_empty() => vec![(at.to_owned(), one)],
+            many => texts(many).into_iter().enumerate().map(|(i, f)| (format!("{at}/{i}"), f)).collect(),
+        }
+    }
+
+    /// The least number of events of a threshold rule.
+    pub fn threshold_value(&self) -> u64 {
+        self.json().pointer("/threshold/value").and_then(Value::as_u64).unwrap_or(1)
+    }
+
+    /// The field of a threshold rule whose values are counted, and how many different ones there must be. Kibana
+    /// looks at the first entry only.
+    pub fn threshold_cardinality(&self) -> Option<(&str, u64)> {
+        let first = self.json().pointer("/threshold/cardinality/0")?;
+        Some((first.get("field")?.as_str()?, first.get("value")?.as_u64()?))
+    }
+
+    /// Whether `@timestamp` counts where `timestamp_override` has no value.
+    pub fn timestamp_fallback(&self) -> bool {
+        self.json().get("timestamp_override_fallback_disabled") != Some(&Value::Bool(true))
+    }
+
     /// EQL: the field of the event category.
     pub fn event_category_override(&self) -> Option<&str> {
         self.text("event_category_override")

@@ -4,7 +4,6 @@ use super::{Pipeline, TableRow, What};
 use crate::es;
 use crate::func::column::{convert, order};
 use crate::plan::Row;
-use crate::plan::eval::typed;
 use crate::schema::{FieldType, Kind};
 use crate::value::{Cell, ColumnType, Datum, Value};
 
@@ -37,41 +36,9 @@ pub fn column_type(kind: Kind) -> ColumnType {
     }
 }
 
-/// A double as a `half_float` keeps it: eleven significant bits.
-fn half(d: f64) -> f64 {
-    if !d.is_finite() || d == 0.0 {
-        return d;
-    }
-    let exponent = d.abs().log2().floor().max(-14.0);
-    let unit = (exponent - 10.0).exp2();
-    let scaled = d / unit;
-    let rounded = scaled.round();
-    // ties go to the even neighbour
-    let even = if (scaled - scaled.trunc()).abs() == 0.5 { (scaled / 2.0).round() * 2.0 } else { rounded };
-    even * unit
-}
-
 /// The value of one cell in a field of a type, sorted and without duplicates as doc values are.
 pub(super) fn datum(cell: &Cell, ty: &FieldType) -> Datum {
-    if let (Some(constant), true) = (&ty.constant, ty.kind == Kind::ConstantKeyword) {
-        return Value::str(constant).into();
-    }
-    let null = ty.null_value.iter().filter(|_| cell.explicit_null);
-    let mut values: Vec<Value> = cell
-        .values
-        .iter()
-        .chain(null)
-        .filter_map(|s| match ty.kind {
-            Kind::UnsignedLong => match s {
-                crate::value::Scalar::Int(i) => u64::try_from(*i).ok().map(Value::Unsigned),
-                other => other.text().trim().parse::<u64>().ok().map(Value::Unsigned),
-            },
-            Kind::Float => typed(ty, s).and_then(|v| v.as_f64()).map(|d| Value::Double(f64::from(d as f32))),
-            Kind::HalfFloat => typed(ty, s).and_then(|v| v.as_f64()).map(|d| Value::Double(half(d))),
-            Kind::GeoPoint => None,
-            _ => typed(ty, s),
-        })
-        .collect();
+    let mut values = es::doc_values(cell, ty);
     if values.len() > 1 && !ty.kind.is_text() {
         values.sort_by(order);
         if ty.kind.is_keyword() || matches!(ty.kind, Kind::Ip | Kind::Version) {

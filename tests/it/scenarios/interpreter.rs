@@ -4,13 +4,15 @@ use super::set::{Language, Outcome};
 use rulepack::diag::Severity;
 use rulepack::es::Context;
 use rulepack::lang::{self, Settings, dsl};
-use rulepack::plan::{Plan, PlanFields, Stage};
+use rulepack::plan::join::KeyValue;
+use rulepack::plan::threshold::Window;
+use rulepack::plan::{Plan, PlanField, PlanFields, Row, Stage, Threshold};
 use rulepack::replay::Selection;
 use rulepack::replay::query::{Catalogs, Limits, Request, Source, run};
 use rulepack::replay::table::{self, TableRequest};
-use rulepack::schema::{Layer, Schema, Version, parse_mapping};
+use rulepack::schema::{FieldType, Kind, Layer, Schema, Version, parse_mapping};
 use rulepack::source::Span;
-use rulepack::value::ProjectionBuilder;
+use rulepack::value::{Access, ProjectionBuilder};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -49,6 +51,7 @@ impl Index {
         match language {
             Language::Dsl => self.dsl(query),
             Language::Esql => self.esql(query),
+            Language::Threshold => self.threshold(query),
             other => self.events(other, query),
         }
     }
@@ -98,6 +101,51 @@ impl Index {
         Outcome::Hits(found.map(|(id, _)| id.clone()).collect())
     }
 
+    fn threshold(&self, query: &str) -> Outcome {
+        let asked = asked(query);
+        let schema = self.schema();
+        let mut fields = PlanFields::default();
+        let mut ids = Vec::new();
+        for name in asked.fields.iter().chain(asked.cardinality.iter().map(|(f, _)| f)) {
+            // a field that nothing maps has no value, and one of nested objects has none at the root
+            let Some(resolved) = schema.resolve(name).filter(|r| r.field.nested.is_none()) else {
+                return buckets(&asked, Vec::new());
+            };
+            if !resolved.field.types.iter().all(rulepack::es::groups) {
+                return Outcome::Refused(format!("`{name}` has no values to group by"));
+            }
+            ids.push(fields.intern(name, &resolved));
+        }
+        let access = Access::Path("@timestamp".to_owned());
+        let types = vec![FieldType::of(Kind::Date)];
+        let time = fields.add(PlanField { name: "@timestamp".into(), access, types, key_below: false });
+        let counted = asked.cardinality.as_ref().and_then(|(_, n)| Some((ids.pop()?, *n)));
+        let window = Window { from: 1, to: 0, interval: 1 };
+        let threshold =
+            Threshold { fields: ids, count: asked.value, cardinality: counted, time: vec![time], window };
+        let mut builder = ProjectionBuilder::default();
+        let slots: Vec<usize> = fields.iter().map(|f| builder.slot(&f.access)).collect();
+        let projection = builder.build();
+        let mut all = Vec::new();
+        for (_, source) in &self.documents {
+            let mut source = source.clone();
+            source["@timestamp"] = json!(0);
+            let document = projection.project_value(&source);
+            match threshold.look(&Row { fields: &fields, document: &document, slots: &slots }) {
+                Ok(seen) => all.extend(seen),
+                Err(why) => return Outcome::Refused(why.to_string()),
+            }
+        }
+        let found = threshold.run(&all, 0).into_iter().map(|g| {
+            let key = g.key.iter().map(|k| match k {
+                KeyValue::Date(nanos) => json!(nanos.div_euclid(1_000_000) as i64),
+                other => other.to_json(),
+            });
+            (key.collect(), g.events.len() as u64, g.distinct)
+        });
+        buckets(&asked, found.collect())
+    }
+
     fn esql(&self, query: &str) -> Outcome {
         let request = TableRequest {
             text: query,
@@ -118,6 +166,36 @@ impl Index {
             answer.rows.iter().map(|row| row.iter().map(lang::esql::cell_json).collect()).collect();
         table_of(columns, rows, query)
     }
+}
+
+/// What a threshold asks for.
+pub struct Asked {
+    pub fields: Vec<String>,
+    pub value: u64,
+    pub cardinality: Option<(String, u64)>,
+}
+
+/// Reads the `threshold` of a rule.
+pub fn asked(query: &str) -> Asked {
+    let read: Value = serde_json::from_str(query).unwrap_or_else(|e| panic!("{e}: {query}"));
+    let fields = read["field"].as_array().unwrap().iter().map(|f| f.as_str().unwrap().to_owned());
+    let counted = &read["cardinality"][0];
+    Asked {
+        fields: fields.collect(),
+        value: read["value"].as_u64().unwrap(),
+        cardinality: counted["field"].as_str().map(|f| (f.to_owned(), counted["value"].as_u64().unwrap())),
+    }
+}
+
+/// Groups as they are compared: values, number of documents, number of different values.
+pub fn buckets(asked: &Asked, found: Vec<(Vec<Value>, u64, Option<u64>)>) -> Outcome {
+    let mut columns = asked.fields.clone();
+    columns.push("documents".to_owned());
+    columns.extend(asked.cardinality.iter().map(|(f, _)| format!("values({f})")));
+    let rows = found.into_iter().map(|(key, n, distinct)| {
+        key.into_iter().chain([json!(n)]).chain(distinct.map(|d| json!(d))).collect::<Value>()
+    });
+    table_of(columns, rows.collect(), "")
 }
 
 /// A table as it is compared: its columns, then its rows, sorted unless the query sorts them.

@@ -19,11 +19,21 @@ pub enum Language {
     /// Query DSL itself.
     Dsl,
     Esql,
+    /// The `threshold` of a rule over all documents: the groups that reach it, with their numbers of documents and, where
+    /// they are counted, of different values.
+    Threshold,
 }
 
 impl Language {
-    pub const ALL: [Language; 6] =
-        [Language::Kql, Language::KqlPlain, Language::Lucene, Language::Eql, Language::Dsl, Language::Esql];
+    pub const ALL: [Language; 7] = [
+        Language::Kql,
+        Language::KqlPlain,
+        Language::Lucene,
+        Language::Eql,
+        Language::Dsl,
+        Language::Esql,
+        Language::Threshold,
+    ];
 
     /// The folder below `tests/scenarios`.
     pub fn folder(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Language {
             Language::Eql => "eql",
             Language::Dsl => "dsl",
             Language::Esql => "esql",
+            Language::Threshold => "threshold",
         }
     }
 }
