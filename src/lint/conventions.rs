@@ -3,12 +3,12 @@
 
 use crate::diag::{Code, Diagnostic};
 use crate::es::wildcard::Pattern;
-use crate::lang::rule::Rule;
-use crate::pack::Conventions;
+use crate::pack::{CompiledRule, Conventions};
 use serde_json::Value;
 
 /// The findings about one rule.
-pub(super) fn lints(rule: &Rule, wanted: &Conventions) -> Vec<Diagnostic> {
+pub(super) fn lints(compiled: &CompiledRule, wanted: &Conventions) -> Vec<Diagnostic> {
+    let rule = compiled.rule.as_ref();
     let mut found = Vec::new();
     let mut say = |pointer: &str, message: String| {
         found.push(
@@ -84,5 +84,36 @@ pub(super) fn lints(rule: &Rule, wanted: &Conventions) -> Vec<Diagnostic> {
     {
         say("/metadata/min_stack_version", "nothing says why: `min_stack_comments` is missing".to_owned());
     }
+    let asks_os = compiled.fields.iter().any(|f| f.name == OS);
+    if let Some(i) = index.iter().position(|i| wanted.host_os.iter().any(|p| covers(p, i)))
+        && !asks_os
+        && rule.query.is_some()
+    {
+        say(&format!("/rule/index/{i}"), format!("a rule over this data asks for `{OS}`"));
+    }
+    let text = |key: &str| rule.json().get(key).and_then(Value::as_str);
+    if let (Some(id), false) = (text("timeline_id"), wanted.timelines.is_empty()) {
+        match (wanted.timelines.get(id), text("timeline_title")) {
+            (None, _) => say("/rule/timeline_id", format!("the timeline `{id}` is none of the agreed ones")),
+            (Some(title), Some(written)) if title != written => {
+                say("/rule/timeline_title", format!("the title of this timeline is `{title}`"));
+            }
+            _ => {}
+        }
+    }
+    let jobs = rule.json().get("machine_learning_job_id");
+    let one = jobs.and_then(Value::as_str).into_iter();
+    let several = jobs.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    for job in one.chain(several).filter(|_| !wanted.ml_jobs.is_empty()) {
+        if !wanted.ml_jobs.iter().any(|p| covers(p, job)) {
+            say(
+                "/rule/machine_learning_job_id",
+                format!("the machine learning job `{job}` is none of the agreed ones"),
+            );
+        }
+    }
     found
 }
+
+/// The field by which rules over endpoint data say for which system they are.
+const OS: &str = "host.os.type";

@@ -144,6 +144,15 @@ impl Lint<'_> {
     /// The buttons of a guide: each placeholder has an entry of `[transform]`, and each entry a placeholder.
     fn guide(&mut self) {
         let note = self.rule.note().unwrap_or_default();
+        let inline = INLINE.iter().find(|mark| note.contains(**mark));
+        if let (Some(mark), Some(_)) = (inline, self.rule.transform()) {
+            let message =
+                format!("a button is written out in the note (`{mark}`) beside those of [transform]");
+            let d = Diagnostic::new(Code::RP1613, message)
+                .note("numbers of placeholders count the entries of [transform] alone")
+                .help("make it an entry of [transform] too, and write its placeholder");
+            self.at("/rule/note", "", d);
+        }
         for kind in ["osquery", "investigate"] {
             let entries = self.rule.transform().and_then(|t| t.get(kind)?.as_array()).map_or(0, Vec::len);
             let used = placeholders(note, kind);
@@ -235,6 +244,9 @@ impl Lint<'_> {
         }
     }
 }
+
+/// What a note holds of buttons that are written out, such as `!{osquery`.
+const INLINE: [&str; 2] = ["!{osquery", "!{investigate"];
 
 fn list(names: &[String]) -> String {
     names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")

@@ -172,7 +172,7 @@ pub fn validate_at(pack: &Pack, selection: &[&RuleFile], now: Option<Nanos>) -> 
     found.extend(rules.iter().flat_map(schedule::lints));
     found.extend(rules.iter().flat_map(|r| fields::lints(r, &pack.config)));
     if let Some(wanted) = &pack.config.conventions {
-        found.extend(rules.iter().flat_map(|r| conventions::lints(&r.rule, wanted)));
+        found.extend(rules.iter().flat_map(|r| conventions::lints(r, wanted)));
     }
     found.extend(duplicates::logic(pack, &rules));
     found.extend(exceptions::findings(&pack.exceptions.files, now));

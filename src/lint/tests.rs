@@ -100,3 +100,37 @@ fn conventions_are_asked_for_only_where_they_are_set() {
         assert!(messages.iter().any(|m| m.contains(part)), "{part}: {messages:#?}");
     }
 }
+
+#[test]
+fn systems_timelines_and_jobs_are_held_against_what_was_agreed() {
+    let config = "[lint.conventions]\nhost_os = [\"logs-endpoint.events.*\"]\nml_jobs = [\"acme_*\"]\n\
+                  [lint.conventions.timelines]\n\"t-1\" = \"Comprehensive\"\n";
+    let said = |lines: &str, query: &str| -> usize {
+        let text = rule("a", "kuery", "query", query)
+            .replace("logs-aws.cloudtrail-*", "logs-endpoint.events.process-*")
+            .replacen("type = ", &format!("{lines}type = "), 1);
+        let found = found(config, &[("a", text)]);
+        assert!(!found.iter().any(|f| f.starts_with("RP000")), "{found:#?}");
+        found.iter().filter(|f| f.starts_with("RP1615")).count()
+    };
+    let system = "host.os.type: \"linux\" and process.name: \"x\"";
+    assert_eq!(said("", system), 0);
+    assert_eq!(said("", "process.name: \"x\""), 1);
+    assert_eq!(said("timeline_id = \"t-1\"\ntimeline_title = \"Comprehensive\"\n", system), 0);
+    assert_eq!(said("timeline_id = \"t-1\"\ntimeline_title = \"Other\"\n", system), 1);
+    assert_eq!(said("timeline_id = \"t-2\"\ntimeline_title = \"Other\"\n", system), 1);
+    let (head, _) =
+        rule("a", "kuery", "query", "x").split_once("type = ").map(|(h, _)| (h.to_owned(), ())).unwrap();
+    let head: String = head
+        .lines()
+        .filter(|l| !l.starts_with("index") && !l.starts_with("language"))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    let job = |name: &str| {
+        let text = format!(
+            "{head}type = \"machine_learning\"\nanomaly_threshold = 50\nmachine_learning_job_id = [\"{name}\"]\n"
+        );
+        found(config, &[("a", text)]).iter().filter(|f| f.starts_with("RP1615")).count()
+    };
+    assert_eq!((job("acme_rare"), job("other_rare")), (0, 1));
+}

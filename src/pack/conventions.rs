@@ -2,6 +2,7 @@
 //! themselves.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The conventions of a pack; what is not set asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,12 @@ pub struct Conventions {
     pub notes_required_from: Option<String>,
     /// A `min_stack_version` needs a comment.
     pub stack_comments: bool,
+    /// Rules over one of these index patterns ask for `host.os.type`.
+    pub host_os: Vec<String>,
+    /// The timelines that rules may name, title by id; any where none is listed.
+    pub timelines: BTreeMap<String, String>,
+    /// The machine learning jobs that rules may name, by name or pattern; any where none is listed.
+    pub ml_jobs: Vec<String>,
 }
 
 /// Tags that the rules need to which all of the conditions apply.
@@ -65,6 +72,15 @@ impl Conventions {
                 .collect(),
             notes_required_from: text("notes_required_from"),
             stack_comments: yes(table, "stack_comments"),
+            host_os: texts(table.get("host_os")),
+            timelines: table
+                .get("timelines")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .filter_map(|(id, title)| Some((id.clone(), title.as_str()?.to_owned())))
+                .collect(),
+            ml_jobs: texts(table.get("ml_jobs")),
         }
     }
 }
