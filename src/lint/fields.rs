@@ -3,6 +3,7 @@
 use crate::diag::{Code, Diagnostic, Safety};
 use crate::lang::rule::{Rule, RuleType};
 use crate::pack::{CompiledRule, Config};
+use crate::plan::Plan;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -228,18 +229,22 @@ impl Lint<'_> {
         let fields = self.get("alert_suppression").and_then(|s| s.get("group_by")?.as_array());
         let fields: Vec<String> =
             fields.into_iter().flatten().filter_map(|f| f.as_str().map(str::to_owned)).collect();
-        // the columns of a table are those of its query
-        if fields.is_empty() || self.rule.kind == RuleType::Esql {
+        if fields.is_empty() {
             return;
         }
+        // where rows stand for groups, an alert has the columns of the answer and no other field
+        let table = compiled.plan.as_ref().and_then(Plan::table).filter(|t| t.aggregates);
         let schema = compiled.schema(config);
         for (i, field) in fields.iter().enumerate() {
-            if schema.is_open() || schema.resolve(field).is_some() {
-                continue;
-            }
-            let d =
-                Diagnostic::new(Code::RP1618, format!("alerts are grouped by `{field}`, which no event has"))
-                    .note("they would all be in one group, or in none");
+            let what = match table {
+                Some(table) if table.output.iter().any(|c| *c.name == **field) => continue,
+                Some(_) => "which is no column of the query's answer",
+                None if self.rule.kind == RuleType::Esql => continue,
+                None if schema.is_open() || schema.resolve(field).is_some() => continue,
+                None => "which no event has",
+            };
+            let d = Diagnostic::new(Code::RP1618, format!("alerts are grouped by `{field}`, {what}"))
+                .note("they would all be in one group, or in none");
             self.at(&format!("/rule/alert_suppression/group_by/{i}"), "", d);
         }
     }

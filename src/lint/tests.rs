@@ -48,6 +48,24 @@ fn twins(language: &str, kind: &str, a: &str, b: &str) -> Vec<String> {
 }
 
 #[test]
+fn alerts_of_a_table_are_grouped_by_its_columns() {
+    let query = "from logs-aws.cloudtrail-* metadata _id, _index, _version | stats n = count(*) by user.name | where n > 5";
+    let group = |fields: &str| {
+        let suppression = format!(
+            "\n[rule.alert_suppression]\ngroup_by = [{fields}]\nmissing_fields_strategy = \"suppress\"\n"
+        );
+        let found = found("", &[("a", rule("a", "esql", "esql", query) + &suppression)]);
+        found.into_iter().filter(|f| f.starts_with("RP1618")).collect::<Vec<_>>()
+    };
+    assert_eq!(group("\"user.name\", \"n\""), [""; 0]);
+    let [one] = &group("\"user.name\", \"source.ip\"")[..] else { panic!() };
+    assert!(
+        one.ends_with("alerts are grouped by `source.ip`, which is no column of the query's answer"),
+        "{one}"
+    );
+}
+
+#[test]
 fn the_same_logic_is_found_in_every_language() {
     let same = ["RP1607 b.toml `a` finds the same"];
     let kql = |b: &str| twins("kuery", "query", "event.action: \"x\" and user.name: \"y\"", b);
