@@ -65,11 +65,15 @@ const GROUP: usize = 0;
 /// The place of the values that are counted.
 const COUNTED: usize = 1;
 
-/// The different values of a field.
+/// The different values of a field: an event counts once in a group.
 fn values(row: &Row<'_>, field: FieldId) -> Vec<KeyValue> {
     let Some(ty) = row.fields.get(field).and_then(|f| f.types.first()) else { return Vec::new() };
     let mut known = FxHashSet::default();
-    let all = es::doc_values(row.cell(field), ty).into_iter().filter_map(KeyValue::of);
+    let all = es::doc_values(row.cell(field), ty).into_iter().filter_map(|v| match v {
+        // the two zeroes are two values
+        Value::Double(d) if d == 0.0 && d.is_sign_negative() => Some(KeyValue::Double(d.to_bits())),
+        other => KeyValue::of(other),
+    });
     all.filter(|v| known.insert(v.clone())).collect()
 }
 

@@ -108,7 +108,8 @@ impl Index {
         let mut ids = Vec::new();
         for name in asked.fields.iter().chain(asked.cardinality.iter().map(|(f, _)| f)) {
             // a field that nothing maps has no value, and one of nested objects has none at the root
-            let Some(resolved) = schema.resolve(name).filter(|r| r.field.nested.is_none()) else {
+            let resolved = schema.resolve(name).filter(|r| r.field.nested.is_none());
+            let Some(resolved) = resolved.filter(|r| r.kind() != Kind::Object) else {
                 return buckets(&asked, Vec::new());
             };
             if !resolved.field.types.iter().all(rulepack::es::groups) {
