@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// How much of a text is read before the rest is shared, in bytes: less is not worth it.
 pub(super) const ALONE: usize = 2 << 20;
 /// From how many bytes on a batch goes out.
 const FULL: usize = 512 << 10;
+
+/// How long whoever reads waits for others, when there is nothing to help with.
+pub(super) const PAUSE: Duration = Duration::from_micros(50);
 
 /// Records with their texts, one after the other.
 #[derive(Debug, Default)]
@@ -45,8 +49,6 @@ impl Batch {
 pub(super) struct Batches<T> {
     /// How many were begun.
     begun: AtomicUsize,
-    /// How many are not done.
-    waiting: AtomicUsize,
     done: Mutex<Done<T>>,
 }
 
@@ -59,17 +61,21 @@ struct Done<T> {
 impl<T> Batches<T> {
     pub fn new() -> Batches<T> {
         let done = Mutex::new(Done { next: 0, ready: BTreeMap::new() });
-        Batches { begun: AtomicUsize::new(0), waiting: AtomicUsize::new(0), done }
+        Batches { begun: AtomicUsize::new(0), done }
     }
 
-    /// The number of the next batch, and how many are not done, with this one.
-    pub fn begin(&self) -> (usize, usize) {
-        (self.begun.fetch_add(1, Ordering::Relaxed), self.waiting.fetch_add(1, Ordering::Relaxed) + 1)
+    /// The number of the next batch.
+    pub fn begin(&self) -> usize {
+        self.begun.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many were begun and not handed on yet, whether done or not: what they hold is in memory.
+    pub fn held(&self) -> usize {
+        self.begun.load(Ordering::Relaxed).saturating_sub(self.lock().next)
     }
 
     /// Keeps what a batch gave.
     pub fn done(&self, number: usize, value: T) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.lock().ready.insert(number, value);
     }
 
@@ -100,17 +106,18 @@ mod tests {
         let batches = Batches::new();
         let mut seen = Vec::new();
         for n in 0..3 {
-            assert_eq!(batches.begin(), (n, n + 1));
+            assert_eq!(batches.begin(), n);
         }
         batches.done(2, 'c');
         batches.take_ready(|v| seen.push(v));
         assert!(seen.is_empty());
+        assert_eq!(batches.held(), 3);
         batches.done(0, 'a');
         batches.take_ready(|v| seen.push(v));
         batches.done(1, 'b');
         batches.take_ready(|v| seen.push(v));
         assert_eq!(seen, ['a', 'b', 'c']);
-        assert_eq!(batches.begin(), (3, 1));
+        assert_eq!(batches.held(), 0);
     }
 
     #[test]

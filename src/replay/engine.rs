@@ -1,25 +1,26 @@
 //! The engine: all rules over all records in one pass, files in parallel, memory independent of their
 //! size.
 
-use super::batches::{ALONE, Batch, Batches};
+use super::batches::{ALONE, Batch, Batches, PAUSE};
 use super::decision::Decision;
-use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Form, Outcome};
+use super::events::{CLOUDTRAIL_INDEX, Event, EventReader, Outcome};
 use super::input::{self, InputFile, Listing};
 use super::layout::Layout;
-use super::members::{MAX_MEMBERS, Member, Members};
-use super::newterms::{NewTerms, combinations, distinct};
+use super::members::Member;
+use super::newterms::{combinations, distinct};
+use super::part::Part;
 use super::prefilter::{Need, Prefilter};
-use super::records::{self, Record, Trouble, TroubleAt};
+use super::records::{self, Record};
 use super::selection::{Admission, Selection};
 use crate::diag::Code;
 use crate::es::date::{self, Nanos};
 use crate::lang::cloudtrail::{Converter, Needs};
-use crate::plan::table::{EventRef, Meta, OutputColumn, Pipeline, Required, Run, TableRow, What};
+use crate::plan::table::{EventRef, Meta, OutputColumn, Pipeline, Required, TableRow, What};
 use crate::plan::{FieldId, Occurrence, Plan, Pred, Row, RunError, Stage, Trace, trace};
 use crate::value::{Access, Datum, Document, Projection, ProjectionBuilder, Scalar};
 use globset::{GlobBuilder, GlobMatcher};
 use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -177,9 +178,6 @@ pub enum ProblemKind {
     Shape,
 }
 
-/// How many problems of a kind one file lists; the rest is counted.
-const LISTED: usize = 20;
-
 /// What a run found.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -226,8 +224,8 @@ impl Report {
 /// Rules bound to one projection.
 #[derive(Debug)]
 pub struct Engine {
-    rules: Vec<RunRule>,
-    bound: Vec<Bound>,
+    pub(super) rules: Vec<RunRule>,
+    pub(super) bound: Vec<Bound>,
     projection: Projection,
     needs: Needs,
     prefilter: Option<Prefilter>,
@@ -250,11 +248,11 @@ pub struct Engine {
 }
 
 #[derive(Debug)]
-struct Bound {
-    slots: Vec<usize>,
+pub(super) struct Bound {
+    pub slots: Vec<usize>,
     index: Vec<GlobMatcher>,
     excluded: Vec<GlobMatcher>,
-    new_terms: Option<(Vec<FieldId>, Nanos)>,
+    pub new_terms: Option<(Vec<FieldId>, Nanos)>,
 }
 
 /// The most combinations of new terms that one event may give.
@@ -412,9 +410,11 @@ impl Engine {
         total.report.pruned = listing.pruned;
         let work: Vec<(&InputFile, bool)> =
             listing.files.iter().map(|f| (f, false)).chain(earlier.files.iter().map(|f| (f, true))).collect();
+        // with files for all threads, none of them has to be divided
+        let shared = work.len() < rayon::current_num_threads();
         // parts are merged in the order of the files, so that the answer never depends on threads
         let parts: Vec<Part<'_>> =
-            work.par_iter().map(|(file, past)| self.file(file, *past, bytes, &counts)).collect();
+            work.par_iter().map(|(file, past)| self.file(file, *past, bytes, (&counts, shared))).collect();
         for part in parts {
             total.absorb(part);
         }
@@ -461,7 +461,7 @@ impl Engine {
             part.at = at;
             part.now = now;
             let mut reader = *text;
-            self.read(&mut reader, name, past, &mut part, counts);
+            self.read(&mut reader, name, past, &mut part, (counts, true));
             total.absorb(part);
             total.report.files += 1;
         }
@@ -573,29 +573,29 @@ impl Engine {
         file: &InputFile,
         past: bool,
         bytes: &Arc<AtomicU64>,
-        counts: &[Arc<AtomicU64>],
+        sharing: (&[Arc<AtomicU64>], bool),
     ) -> Part<'_> {
-        let mut part = Part::new(self, counts);
+        let mut part = Part::new(self, sharing.0);
         let name = file.shown();
         match input::open(file, bytes) {
             Err(e) => {
                 let why = input::reason(&e);
                 part.problem(ProblemKind::Unreadable, Code::RP0001, &name, String::new(), why);
             }
-            Ok(mut reader) => self.read(&mut reader, &name, past, &mut part, counts),
+            Ok(mut reader) => self.read(&mut reader, &name, past, &mut part, sharing),
         }
         part
     }
 
-    /// Reads a text. Once it turns out to be long, what follows is shared between the threads, in batches of
-    /// whole records; their parts are merged in the order of the text.
+    /// Reads a text. If it may be `shared` and turns out to be long, what follows is divided between the threads, in
+    /// batches of whole records; their parts are merged in the order of the text.
     fn read<'e>(
         &'e self,
         reader: &mut dyn std::io::Read,
         name: &str,
         past: bool,
         part: &mut Part<'e>,
-        counts: &[Arc<AtomicU64>],
+        (counts, shared): (&[Arc<AtomicU64>], bool),
     ) {
         part.file = name.into();
         let threads = rayon::current_num_threads();
@@ -615,7 +615,7 @@ impl Engine {
             let mut record = |record: Record<'_>| {
                 let mut part = part.borrow_mut();
                 bytes += record.text.len();
-                if threads < 2 || bytes < ALONE {
+                if !shared || threads < 2 || bytes < ALONE {
                     return alone.record(&record, &mut part);
                 }
                 batch.push(&record);
@@ -623,15 +623,16 @@ impl Engine {
                     return;
                 }
                 let full = std::mem::take(&mut batch);
-                let work = &work;
-                match batches.begin() {
-                    (number, waiting) if waiting <= 2 * threads => {
-                        scope.spawn(move |_| work(number, &full));
-                    }
-                    // whoever reads helps when the others are behind, which bounds what waits
-                    (number, _) => work(number, &full),
-                }
+                let (work, number) = (&work, batches.begin());
+                scope.spawn(move |_| work(number, &full));
                 batches.take_ready(|ready| part.join(ready));
+                // whoever reads waits for the others, and helps them: memory does not grow with the text
+                while batches.held() > 2 * threads {
+                    if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                        std::thread::sleep(PAUSE);
+                    }
+                    batches.take_ready(|ready| part.join(ready));
+                }
             };
             records::split(reader, &mut record, &mut |t| part.borrow_mut().trouble(name, &t));
         });
@@ -1116,7 +1117,7 @@ fn event_time(text: &[u8]) -> Option<&[u8]> {
     (value.last() == Some(&b'Z')).then_some(value)
 }
 
-fn raw_instant(text: &[u8]) -> Option<Nanos> {
+pub(super) fn raw_instant(text: &[u8]) -> Option<Nanos> {
     date::parse_value(std::str::from_utf8(text).ok()?)
 }
 
@@ -1154,151 +1155,4 @@ pub(super) fn evidence<'p>(
         }
     }
     out
-}
-
-/// What one file gave.
-struct Part<'e> {
-    report: Report,
-    new_terms: Vec<Option<NewTerms<Alert>>>,
-    /// For each rule over several events, those that play a part.
-    members: Vec<Members>,
-    seen: Vec<FxHashSet<usize>>,
-    /// First and last `eventTime` of records that were dropped, as text: UTC texts of one form sort by time.
-    raw_times: Option<(Vec<u8>, Vec<u8>)>,
-    last_index: Option<Option<String>>,
-    /// How often each CloudTrail record that matched was read, by its id.
-    raw_ids: FxHashMap<String, u32>,
-    /// The name of the file, once somebody has to remember it.
-    name: Option<Arc<str>>,
-    /// The evaluation time that history is measured from, where one is given.
-    at: Option<Nanos>,
-    /// The evaluation time that is given.
-    now: Option<Nanos>,
-    /// When one of the runs of every rule is, where that is known.
-    anchor: Option<Nanos>,
-    /// The rules over tables at work.
-    tables: Vec<Option<Run<'e>>>,
-    /// The file that is read.
-    file: Arc<str>,
-}
-
-impl<'e> Part<'e> {
-    fn new(engine: &'e Engine, counts: &[Arc<AtomicU64>]) -> Part<'e> {
-        let n = engine.rules.len();
-        Part {
-            report: Report { looked_at: vec![0; n], in_index: vec![false; n], ..Report::default() },
-            new_terms: engine
-                .bound
-                .iter()
-                .map(|b| b.new_terms.as_ref().map(|(_, history)| NewTerms::new(*history)))
-                .collect(),
-            members: counts.iter().map(|c| Members::new(Arc::clone(c), MAX_MEMBERS)).collect(),
-            seen: vec![FxHashSet::default(); n],
-            raw_times: None,
-            last_index: None,
-            raw_ids: FxHashMap::default(),
-            name: None,
-            at: None,
-            now: None,
-            anchor: None,
-            tables: engine.rules.iter().map(|r| r.plan.table().map(|p| Run::new(p, 0))).collect(),
-            file: "".into(),
-        }
-    }
-
-    fn problem(&mut self, kind: ProblemKind, code: Code, file: &str, place: String, message: String) {
-        let count = self.report.problem_counts.entry(kind).or_default();
-        *count += 1;
-        if *count <= LISTED as u64 {
-            self.report.problems.push(Problem { file: file.to_owned(), place, message, kind, code });
-        }
-    }
-
-    fn trouble(&mut self, file: &str, t: &TroubleAt) {
-        let kind = match &t.trouble {
-            Trouble::NoRecord | Trouble::TooLong => ProblemKind::Record,
-            Trouble::Io(_) | Trouble::Unfinished => ProblemKind::Truncated,
-        };
-        self.problem(kind, t.code(), file, t.place(), t.message());
-    }
-
-    /// Not one event among the records is no answer about the rules.
-    fn check_shape(&mut self, shape: Option<Form>, first: impl FnOnce() -> String) {
-        if self.report.records > 0 && self.report.foreign == self.report.records {
-            let message = match shape {
-                None => "no record is CloudTrail or an ECS document".to_owned(),
-                Some(form) => format!("no record has the shape `{}`", form.profile.name()),
-            };
-            self.problem(ProblemKind::Shape, Code::RP0012, &first(), String::new(), message);
-        }
-    }
-
-    fn note_fields(&mut self, rule: usize, bound: &Bound, document: &Document) {
-        let Some(seen) = self.seen.get_mut(rule) else { return };
-        if seen.len() == bound.slots.len() {
-            return;
-        }
-        for (i, slot) in bound.slots.iter().enumerate() {
-            if !document.cell(*slot).values.is_empty() {
-                seen.insert(i);
-            }
-        }
-    }
-
-    /// Takes in what came of a batch of the same file.
-    fn join(&mut self, mut batch: Part<'e>) {
-        let listed = |kind| self.report.problem_counts.get(&kind).map_or(0, |n| *n as usize);
-        let mut room: FxHashMap<ProblemKind, usize> = FxHashMap::default();
-        batch.report.problems.retain(|problem| {
-            let room =
-                room.entry(problem.kind).or_insert_with(|| LISTED.saturating_sub(listed(problem.kind)));
-            let fits = *room > 0;
-            *room = room.saturating_sub(1);
-            fits
-        });
-        self.absorb(batch);
-    }
-
-    fn absorb(&mut self, other: Part<'e>) {
-        let (mine, theirs) = (&mut self.report, other.report);
-        mine.alerts.extend(theirs.alerts);
-        mine.records += theirs.records;
-        mine.foreign += theirs.foreign;
-        mine.conversion_errors += theirs.conversion_errors;
-        mine.outside += theirs.outside;
-        for (id, n) in other.raw_ids {
-            *self.raw_ids.entry(id).or_default() += n;
-        }
-        let raw = other.raw_times.and_then(|(from, to)| Some((raw_instant(&from)?, raw_instant(&to)?)));
-        for times in [theirs.times, raw].into_iter().flatten() {
-            let (from, to) = mine.times.unwrap_or(times);
-            mine.times = Some((from.min(times.0), to.max(times.1)));
-        }
-        mine.problems.extend(theirs.problems);
-        for (kind, n) in theirs.problem_counts {
-            *mine.problem_counts.entry(kind).or_default() += n;
-        }
-        for (a, b) in mine.looked_at.iter_mut().zip(theirs.looked_at) {
-            *a += b;
-        }
-        for (a, b) in mine.in_index.iter_mut().zip(theirs.in_index) {
-            *a |= b;
-        }
-        for (a, b) in self.new_terms.iter_mut().zip(other.new_terms) {
-            if let (Some(a), Some(b)) = (a, b) {
-                a.absorb(b);
-            }
-        }
-        for (a, b) in self.members.iter_mut().zip(other.members) {
-            a.absorb(b);
-        }
-        for (a, b) in self.tables.iter_mut().zip(other.tables) {
-            if let (Some(a), Some(b)) = (a, b) {
-                a.merge(b);
-            }
-        }
-        for (a, b) in self.seen.iter_mut().zip(other.seen) {
-            a.extend(b);
-        }
-    }
 }

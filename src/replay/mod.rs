@@ -10,6 +10,7 @@ pub mod layout;
 mod members;
 pub mod monitor;
 pub mod newterms;
+mod part;
 pub mod prefilter;
 pub mod query;
 pub mod records;

@@ -35,4 +35,5 @@ mod selection;
 mod sequence;
 mod supplied;
 mod threshold;
+mod trail;
 mod transcripts;

@@ -1,8 +1,9 @@
 //! Threshold rules from their file to alerts: groups, counts, evidence, and that files and shortcuts do not matter.
 
+use crate::trail::{self, events, replay};
 use rulepack::lang::cloudtrail::{Converter, Options};
 use rulepack::pack::Pack;
-use rulepack::replay::{Engine, Report, RunRule};
+use rulepack::replay::{Engine, RunRule};
 use serde_json::{Value, json};
 
 fn engine(threshold: &str) -> Result<Engine, Vec<String>> {
@@ -44,50 +45,27 @@ type = "threshold"
     Ok(Engine::new(vec![run], Converter::new(Options::default())))
 }
 
-fn record(id: usize, second: u32, user: Option<&str>, region: &str) -> Value {
-    let mut identity = json!({ "type": "IAMUser", "accountId": "111122223333" });
-    if let Some(user) = user {
-        identity["userName"] = user.into();
+/// A group deleted in a region, by somebody or by nobody who is named.
+fn deleted(id: usize, second: u32, user: Option<&str>, region: &str) -> Value {
+    let mut record = trail::record(id, second, "DeleteGroup", user.unwrap_or_default());
+    record["awsRegion"] = region.into();
+    if user.is_none() {
+        record["userIdentity"] = json!({ "type": "IAMUser", "accountId": "111122223333" });
     }
-    json!({
-        "eventVersion": "1.08",
-        "userIdentity": identity,
-        "eventTime": format!("2026-01-05T10:{:02}:{:02}Z", second / 60, second % 60),
-        "eventSource": "iam.amazonaws.com",
-        "eventName": "DeleteGroup",
-        "awsRegion": region,
-        "sourceIPAddress": "198.51.100.7",
-        "userAgent": "aws-cli/2.15",
-        "requestParameters": { "groupName": "admins" },
-        "responseElements": null,
-        "eventID": format!("{id:08}-0000-4000-8000-000000000000"),
-        "eventType": "AwsApiCall",
-        "recipientAccountId": "111122223333",
-        "eventCategory": "Management"
-    })
-}
-
-fn replay(engine: &Engine, files: &[Vec<Value>]) -> Report {
-    let texts: Vec<String> = files.iter().map(|f| json!({ "Records": f }).to_string()).collect();
-    let named: Vec<(&str, &[u8])> = texts.iter().map(|t| ("x", t.as_bytes())).collect();
-    engine.run_texts(&named, &[], None)
-}
-
-fn events(report: &Report) -> Vec<Vec<&str>> {
-    report.alerts.iter().map(|a| a.events.iter().map(|e| &e[..8]).collect()).collect()
+    record
 }
 
 #[test]
 fn a_group_that_reaches_the_threshold_is_one_alert_with_what_it_shares_and_how_much_of_it() {
     let engine = engine("field = [\"user.name\"]\nvalue = 3").unwrap();
     let files = [
-        vec![record(3, 120, Some("dora"), "us-east-1"), record(4, 130, Some("emil"), "us-east-1")],
-        vec![record(1, 0, Some("dora"), "us-east-1"), record(2, 60, Some("dora"), "us-east-1")],
+        vec![deleted(3, 120, Some("dora"), "us-east-1"), deleted(4, 130, Some("emil"), "us-east-1")],
+        vec![deleted(1, 0, Some("dora"), "us-east-1"), deleted(2, 60, Some("dora"), "us-east-1")],
         // without a user it is in no group
         vec![
-            record(5, 61, None, "us-east-1"),
-            record(6, 62, None, "us-east-1"),
-            record(7, 63, None, "us-east-1"),
+            deleted(5, 61, None, "us-east-1"),
+            deleted(6, 62, None, "us-east-1"),
+            deleted(7, 63, None, "us-east-1"),
         ],
     ];
     let report = replay(&engine, &files);
@@ -113,7 +91,7 @@ fn a_group_that_reaches_the_threshold_is_one_alert_with_what_it_shares_and_how_m
 #[test]
 fn events_that_no_run_sees_together_do_not_add_up() {
     let engine = engine("field = [\"user.name\"]\nvalue = 2").unwrap();
-    let at = |second| vec![vec![record(1, 0, Some("dora"), "a"), record(2, second, Some("dora"), "a")]];
+    let at = |second| vec![vec![deleted(1, 0, Some("dora"), "a"), deleted(2, second, Some("dora"), "a")]];
     assert_eq!(replay(&engine, &at(9 * 60)).alerts.len(), 1);
     assert_eq!(replay(&engine, &at(9 * 60 + 1)).alerts.len(), 0);
 }
@@ -122,7 +100,7 @@ fn events_that_no_run_sees_together_do_not_add_up() {
 fn without_fields_everything_is_one_group_and_different_values_are_counted() {
     let engine =
         engine("field = []\nvalue = 1\ncardinality = [{ field = \"cloud.region\", value = 2 }]").unwrap();
-    let one = |second, region| record(second as usize, second, Some("dora"), region);
+    let one = |second, region| deleted(second as usize, second, Some("dora"), region);
     let report = replay(&engine, &[vec![one(1, "us-east-1"), one(2, "us-east-1")]]);
     assert_eq!(report.alerts.len(), 0);
     let report = replay(&engine, &[vec![one(1, "us-east-1"), one(2, "us-east-1"), one(3, "eu-west-1")]]);
